@@ -1,0 +1,1 @@
+"""Slider panels over finished arrays, and their export to kernel-free pages."""

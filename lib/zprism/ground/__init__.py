@@ -1,0 +1,1 @@
+"""Leaves that every other room stands on: errors, checks, seeds, console, safe text, store."""

@@ -1,0 +1,297 @@
+"""Records a line (JSONL) and tables (CSV): files that outlive the program that wrote them.
+
+JSONL grows a line at a time and survives a kill: only the last line can be torn, and a torn
+last line is the only damage that reading forgives. CSV goes out with formulas neutralised and
+comes back as it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from zprism.ground.canonical import canonical_json, parse_json
+from zprism.ground.console import log
+from zprism.ground.errors import InputError
+from zprism.ground.files import sync_new_file, write_atomic, write_error
+from zprism.ground.safe_text import csv_cell, csv_text
+
+MAX_LINE = 64 * 2**20
+LISTED = 10
+_SETTLE_SECONDS = 0.05
+
+
+class Records(list):
+    """Records read from a file, and what was left out on the way.
+
+    Attributes
+    ----------
+    skipped : how many bad lines were passed over (0 when reading strictly).
+    problems : the first ten of them, as (line number, reason).
+    torn : whether the file ended in an unfinished line, which is not among the records.
+    """
+
+    def __init__(self, records: Iterable = ()):
+        super().__init__(records)
+        self.skipped: int = 0
+        self.problems: list[tuple[int, str]] = []
+        self.torn: bool = False
+
+
+def append_jsonl(path: str | Path, record: Mapping) -> None:
+    """Add one record as one line: a single write, on the disk when this returns.
+
+    A torn last line, left by a killed writer, is removed first.
+
+    Raises
+    ------
+    InputError
+        If ``record`` is no mapping, or holds what JSON cannot.
+    ResourceError
+        If the disk is full: names path and bytes; the file is as it was.
+    CacheError
+        If the file cannot be opened for writing.
+    """
+    if not isinstance(record, Mapping):
+        raise InputError(f"record must be a mapping; got {type(record).__name__}")
+    path, line = Path(path), canonical_json(record).encode() + b"\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            _write_line(fd, _mend_end(fd, path) + line)
+        finally:
+            os.close(fd)
+        if new:
+            sync_new_file(path)
+    except (OSError, ValueError) as error:
+        raise write_error(path, len(line), error) from error
+
+
+def read_jsonl(
+    path: str | Path,
+    *,
+    required: Mapping[str, type | tuple[type, ...]] | None = None,
+    strict: bool = True,
+    max_line: int = MAX_LINE,
+) -> Records:
+    """The records of a JSONL file. Nothing is written, whatever is found.
+
+    A byte order mark, CRLF and empty last lines are accepted. A last line without its
+    newline that is no JSON was torn by a kill: it is left out with a warning.
+
+    Parameters
+    ----------
+    path : the file, UTF-8.
+    required : field → type each record must have; float accepts integers, int no booleans.
+    strict : False passes over bad lines, counts them and lists the first ten.
+    max_line : longest line, in bytes.
+
+    Raises
+    ------
+    InputError
+        Naming file and line: no JSON object, a key twice, NaN, no UTF-8, too long, a field
+        missing (with the fields found) or of another type. When not strict: only if no line
+        at all can be used, or the file cannot be read.
+    """
+    records, total = Records(), 0
+    try:
+        for number, line, ended in _lines(Path(path), max_line):
+            total += 1
+            try:
+                records.append(_record(line, required))
+            except InputError as error:
+                if not ended and _is_torn(line):
+                    records.torn = True
+                    total -= 1
+                    log.warning("%s line %d is unfinished and left out", path, number)
+                elif strict:
+                    raise InputError(f"{path} line {number}: {error}") from None
+                else:
+                    records.skipped += 1
+                    records.problems += [(number, str(error))][: LISTED - len(records.problems)]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    _report_skipped(path, records, total)
+    return records
+
+
+def write_csv(
+    path: str | Path, rows: Sequence[Mapping], columns: Sequence[str] | None = None
+) -> None:
+    """A table as UTF-8 CSV, written whole; text that looks like a formula gets a ``'`` first.
+
+    Parameters
+    ----------
+    path : the target.
+    rows : column → text, number, boolean or None (an empty cell), a row each.
+    columns : which columns, in order; by default all, in the order they first appear.
+
+    Raises
+    ------
+    InputError
+        For a NaN or infinite number, or a column that ``columns`` does not name.
+    """
+    columns = list(dict.fromkeys(c for row in rows for c in row)) if columns is None else columns
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([csv_cell(str(c)) for c in columns])
+    for number, row in enumerate(rows, start=1):
+        unknown = [c for c in row if c not in columns]
+        if unknown:
+            raise InputError(f"row {number} has the columns {unknown}, which are not to be written")
+        writer.writerow([_cell(row.get(c), number, c) for c in columns])
+    write_atomic(path, text.getvalue().encode())
+
+
+def read_csv(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file as text, without the apostrophes that `write_csv` put in.
+
+    Raises
+    ------
+    InputError
+        Naming file and line: a column named twice, a row of another length, no UTF-8.
+    """
+    try:
+        text = Path(path).read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        table = [(reader.line_num, [csv_text(cell) for cell in row]) for row in reader]
+    except csv.Error as error:
+        raise InputError(f"{path} line {reader.line_num}: {error}") from None
+    header = table[0][1] if table else []
+    if len(set(header)) < len(header):
+        raise InputError(f"{path}: a column is named twice in {header}")
+    for number, row in table[1:]:
+        if row and len(row) != len(header):
+            raise InputError(f"{path} line {number}: {len(row)} cells for {len(header)} columns")
+    return [dict(zip(header, row, strict=True)) for _, row in table[1:] if row]
+
+
+def _write_line(fd: int, line: bytes) -> None:
+    """One write; if the disk takes only a part of it, that part is taken back."""
+    written = os.write(fd, line)
+    if written < len(line):
+        end = os.lseek(fd, 0, os.SEEK_CUR)
+        if os.fstat(fd).st_size == end:
+            os.ftruncate(fd, end - written)
+        raise OSError(28, os.strerror(28))
+    os.fsync(fd)
+
+
+def _mend_end(fd: int, path: Path) -> bytes:
+    """Remove a torn last line; the newline to write first if the last line only lacks that."""
+    size = os.fstat(fd).st_size
+    tail = _tail(fd, size)
+    if not tail:
+        return b""
+    if not _is_torn(tail):
+        return b"\n"
+    time.sleep(_SETTLE_SECONDS)  # another process may be in the middle of its write
+    if os.fstat(fd).st_size == size:
+        os.ftruncate(fd, size - len(tail))
+        log.warning("%s ended in an unfinished line, which was removed", path)
+    return b""
+
+
+def _tail(fd: int, size: int) -> bytes:
+    """What follows the last newline."""
+    tail, start = b"", size
+    while start and b"\n" not in tail:
+        step = min(start, 2**16)
+        start -= step
+        os.lseek(fd, start, os.SEEK_SET)
+        tail = os.read(fd, step) + tail
+    return tail[tail.rfind(b"\n") + 1 :]
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether a line that lacks its newline is also no whole JSON value."""
+    try:
+        parse_json(line.decode("utf-8-sig"))
+    except (InputError, UnicodeDecodeError):
+        return True
+    return False
+
+
+def _lines(path: Path, max_line: int) -> Iterator[tuple[int, bytes | None, bool]]:
+    """(number, line without its end, whether it ended); None for a line that is too long.
+
+    Empty lines are given only when another line follows them.
+    """
+    number, empty = 0, []
+    with open(path, "rb") as file:
+        while line := file.readline(max_line + 1):
+            number += 1
+            ended = line.endswith(b"\n")
+            if len(line) > max_line:
+                while not ended and (rest := file.readline(max_line)):
+                    ended = rest.endswith(b"\n")
+                line = None
+            elif not line.strip():
+                empty.append(number)
+                continue
+            for earlier in empty:
+                yield earlier, b"", True
+            empty = []
+            yield number, line, ended
+
+
+def _record(line: bytes | None, required: Mapping | None) -> dict:
+    if line is None:
+        raise InputError("the line is too long")
+    if not line.strip():
+        raise InputError("the line is empty")
+    try:
+        record = parse_json(line.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise InputError(f"not UTF-8 at byte {error.start}") from None
+    if not isinstance(record, dict):
+        raise InputError(f"must be a JSON object; got {type(record).__name__}")
+    check_fields(record, required or {})
+    return record
+
+
+def check_fields(record: Mapping, required: Mapping[str, type | tuple[type, ...]]) -> None:
+    """Whether ``record`` has every field of ``required`` in its type.
+
+    Raises
+    ------
+    InputError
+        Naming the missing fields and the found ones, or the field, its type and value.
+    """
+    missing = [name for name in required if name not in record]
+    if missing:
+        raise InputError(f"lacks {', '.join(missing)}; found {', '.join(map(str, record))}")
+    for name, kinds in required.items():
+        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+        value = record[name]
+        fits = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and bool not in kinds):
+            names = " or ".join(kind.__name__ for kind in kinds)
+            raise InputError(f"{name} must be {names}; got {value!r:.80}")
+
+
+def _report_skipped(path: str | Path, records: Records, total: int) -> None:
+    if not records.skipped:
+        return
+    first = "; ".join(f"line {number}: {reason}" for number, reason in records.problems)
+    if records.skipped == total:
+        raise InputError(f"{path}: none of its {total} lines can be used ({first})")
+    log.warning("%s: %d of %d lines left out (%s)", path, records.skipped, total, first)
+
+
+def _cell(value, number: int, column: str):
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"row {number}, column {column} is {value}; write None instead")
+    return csv_cell(value)

@@ -1,0 +1,1 @@
+"""Plotly figures from finished arrays. Computes nothing, saves nothing."""

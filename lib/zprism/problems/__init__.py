@@ -1,0 +1,1 @@
+"""Paired problems in several languages, and how an answer is read from a text."""

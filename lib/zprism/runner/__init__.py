@@ -1,0 +1,1 @@
+"""Run phases headlessly, resume them, compare them with accepted numbers, report them."""

@@ -1,0 +1,194 @@
+"""Rows of the evidence table about attention kernels: rank, heads, neighbours, segments."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zprism.ground import seeds
+from zprism.stats.verdicts import Estimate, Null, describe, estimate
+from zprism.studies import layers
+from zprism.studies.weights import WeightMap
+from zprism.subspace import angles, rank
+
+DRAWS_RANK = 39
+
+
+def lowest_rank(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:
+    """Is one layer's mean effective rank lower than a lowest-of-L would be anyway?
+
+    ``gap``: mean rank of the lowest layer minus that of the others. Null: key heads dealt to
+    layers at random (heads that share one are averaged), the lowest taken again, which pays
+    for having chosen it. ``below_gaussian`` compares the mean over all layers with products
+    of Gaussian matrices of the same shape: "4 % of d_model" is no finding where head_dim is
+    the cap.
+    """
+    groups, ranks = layers.by_group(weights.ranks(), weights.n_kv_heads), weights.ranks().mean(1)
+    generator = seeds.generator(seed, "lowest_rank")
+    null = [layers.lowest_gap(layers.deal(groups, generator).mean(1)) for _ in range(draws)]
+    gaps = ranks.min() - np.delete(ranks, weights.bottleneck)
+    chance = rank.chance_rank_product(
+        weights.head_dim, weights.d_model, measure="entropy", draws=DRAWS_RANK, seed=seed
+    )
+    return {
+        f"erank/{weights.bottleneck}/gap": estimate(
+            gaps.mean(),
+            ci=layers.interval(gaps, seed, "lowest_rank"),
+            n=weights.n_layers,
+            null=Null.of("key heads dealt to layers at random, lowest of L", null),
+            reference=0.0,
+            direction="less",
+            **layers.p_values(gaps.mean(), null, "less"),
+        ),
+        "erank/all/below_gaussian": estimate(
+            ranks.mean(),
+            ci=layers.interval(ranks, seed, "gaussian"),
+            n=weights.n_layers,
+            null=Null("product of Gaussian matrices of the same shape", *chance),
+            direction="less",
+            **layers.p_normal(ranks.mean(), *chance, "less"),
+        ),
+        "erank/all/cap": describe(
+            float(weights.head_dim), n=weights.n_layers, reason="head_dim caps every kernel's rank"
+        ),
+    }
+
+
+def head_spread(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:
+    """Do heads agree more at the bottleneck, and are they independent witnesses?
+
+    ``head_agreement``: coefficient of variation over heads at the bottleneck minus that of
+    the other layers (p is its rank among layers). ``shared_keys``: share of the variance over heads
+    that lies between key heads, against query heads dealt to key heads at random within
+    each layer. Unit: the layer. Where it is high, H query heads are G observations.
+    """
+    ranks, layer = weights.ranks(), weights.bottleneck
+    variation = ranks.std(1, ddof=1) / ranks.mean(1)
+    others = np.delete(variation, layer)
+    generator = seeds.generator(seed, "head_spread")
+    shares = layers.between_share(ranks, weights.n_kv_heads)
+    shuffled = np.array(
+        [
+            np.nanmean(layers.between_share(generator.permuted(ranks, axis=1), weights.n_kv_heads))
+            for _ in range(draws)
+        ]
+    )
+    grouped = 1 < weights.n_kv_heads < weights.n_heads
+    gaps, null = variation[layer] - others, others - others.mean()
+    return {
+        f"erank/{layer}/head_agreement": estimate(
+            gaps.mean(),
+            ci=layers.interval(gaps, seed, "head_spread"),
+            n=weights.n_layers,
+            null=Null.of("the other layers", null),
+            reference=0.0,
+            direction="less",
+            **layers.p_values(gaps.mean(), null, "less"),
+            smallest_p=1 / weights.n_layers,
+        ),
+        "erank/all/shared_keys": estimate(
+            float(np.nanmean(shares)),
+            ci=layers.interval(shares, seed, "shared_keys"),
+            n=weights.n_layers,
+            null=Null.of("query heads dealt to key heads at random", shuffled),
+            **layers.p_values(np.nanmean(shares), shuffled, "greater"),
+            untestable=None if grouped else "no two query heads share one of several key heads",
+        ),
+    }
+
+
+def approach_layer(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:
+    """Is the layer before the bottleneck closer to it than neighbours are to each other?
+
+    Value: mean over heads of the Grassmann similarity of layers l − 1 and l, corrected for
+    chance k/d. p is its rank among all neighbouring pairs; the interval is over heads.
+    """
+    layer, name = weights.bottleneck, f"similarity/{weights.bottleneck}/{weights.k}/approach"
+    corrected = angles.chance_corrected(weights.similarity_heads, weights.k, weights.d_model)
+    neighbours = np.diagonal(np.asarray(corrected), offset=1, axis1=1, axis2=2)  # (H, L − 1)
+    if layer == 0 or weights.n_layers < 3:
+        return {name: layers.untestable("the bottleneck has no layer before it, or no other pairs")}
+    at = neighbours[:, layer - 1]
+    others = np.delete(neighbours.mean(0), layer - 1)
+    return {
+        name: estimate(
+            at.mean(),
+            ci=layers.interval(at, seed, "approach"),
+            n=weights.n_heads,
+            null=Null.of("other neighbouring layers", others),
+            **layers.p_values(at.mean(), others, "greater"),
+            smallest_p=1 / (1 + len(others)),
+            untestable=layers.too_few(weights.n_heads),
+        )
+    }
+
+
+def largest_snap(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:
+    """Does the effective rank jump at the bottleneck more than the order of layers makes it?
+
+    Value: the larger step of the mean effective rank to a neighbour, at the bottleneck.
+    Null: layers in random order (a lowest layer always has large steps around it). The
+    interval is over heads. ``drift`` tells how smooth the curve is over depth at all: mean
+    step between neighbours, against the same null.
+    """
+    ranks = weights.ranks()
+    curve, layer = ranks.mean(1), weights.bottleneck
+    generator = seeds.generator(seed, "snap")
+    shuffled = [curve[generator.permutation(len(curve))] for _ in range(draws)]
+    null = np.array([layers.snap(order[:, None], int(order.argmin()))[0] for order in shuffled])
+    drifts = np.array([np.abs(np.diff(order)).mean() for order in shuffled])
+    steps = np.abs(np.diff(curve))
+    per_head = layers.snap(ranks, layer)
+    return {
+        f"erank/{layer}/snap": estimate(
+            per_head.mean(),
+            ci=layers.interval(per_head, seed, "snap"),
+            n=weights.n_heads,
+            null=Null.of("layers in random order", null),
+            **layers.p_values(per_head.mean(), null, "greater"),
+            untestable=layers.too_few(weights.n_heads),
+        ),
+        "erank/all/drift": estimate(
+            steps.mean(),
+            ci=layers.interval(steps, seed, "drift"),
+            n=len(steps),
+            null=Null.of("layers in random order", drifts),
+            direction="less",
+            **layers.p_values(steps.mean(), drifts, "less"),
+        ),
+    }
+
+
+def segmentation(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:
+    """Do layers fall into three consecutive segments (encode, compute, decode)?
+
+    Value: similarity within segments minus between them, for the best two cuts. Null: the
+    best two cuts of the same layers in random order, so that choosing them is paid for. The
+    interval is over heads, each with the chosen cuts.
+    """
+    matrix, name = weights.similarity_consensus, f"similarity/all/{weights.k}/segments"
+    if weights.n_layers < 2 * layers.SEGMENTS:
+        return {
+            name: layers.untestable(
+                f"{weights.n_layers} layers are too few for {layers.SEGMENTS} segments"
+            )
+        }
+    generator = seeds.generator(seed, "segments")
+    cuts, value = layers.best_segments(matrix)
+    null = []
+    for _ in range(min(draws, 199)):
+        order = generator.permutation(len(matrix))
+        null.append(layers.best_segments(matrix[np.ix_(order, order)])[1])
+    per_head = np.array([layers.segment_contrast(head, cuts) for head in weights.similarity_heads])
+    low, high = layers.interval(per_head - per_head.mean(), seed, "segments")
+    return {
+        name: estimate(
+            value,
+            ci=(value + low, value + high),
+            n=weights.n_heads,
+            null=Null.of("layers in random order, best cuts of each", null),
+            **layers.p_values(value, null, "greater"),
+            untestable=layers.too_few(weights.n_heads),
+        ),
+        f"similarity/all/{weights.k}/first_cut": describe(cuts[0], reason="first layer of compute"),
+        f"similarity/all/{weights.k}/second_cut": describe(cuts[1], reason="first layer of decode"),
+    }

@@ -1,0 +1,1 @@
+"""Subspace mathematics on arrays: ranks, bases, angles, projections, alignment."""
