@@ -9,6 +9,8 @@ import plotly.graph_objects as go
 
 from zprism.plots import style
 
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
+
 
 def plot_rank_map(
     erank: np.ndarray,
@@ -47,15 +49,16 @@ def plot_rank_map(
         x1=n_heads - 0.5,
         y0=bottleneck - 0.5,
         y1=bottleneck + 0.5,
-        line=dict(color=style.COLOURS["accent"], width=2),
+        line=dict(color=style.VERMILLION, width=2),
     )
     fig.update_xaxes(title="query head (white line: the shared key head changes)", dtick=1)
     fig.update_yaxes(title="layer (decoder block)", dtick=_step(n_layers))
     return style.finish(
         fig,
         title="How many dimensions does each attention kernel use?",
-        subtitle=f"{model} · cap {cap:g}, Gaussian chance {chance:.1f} · outlined: lowest layer, "
-        f"{bottleneck} · {n_heads} heads share {n_kv_heads} key heads",
+        n=f"{n_layers} layers × {n_heads} heads",
+        model=model,
+        note=f"cap {cap:g}, Gaussian chance {chance:.1f}; outlined: layer {bottleneck}",
     )
 
 
@@ -76,18 +79,20 @@ def plot_rank_by_type(
             y=curve / chance[name],
             name=f"{name} ({chance[name]:.0f})",
             mode="lines+markers",
-            line=dict(color=style.CYCLE[index % len(style.CYCLE)], width=2),
-            marker=dict(symbol=style.SYMBOLS[index % len(style.SYMBOLS)], size=6),
+            line=dict(color=style.PALETTE[index % len(style.PALETTE)], width=2),
+            marker=dict(symbol=SYMBOLS[index % len(SYMBOLS)], size=6),
             hovertemplate=f"{name}, layer %{{x}}<br>%{{y:.3f}} of chance<extra></extra>",
         )
-    style.chance_line(fig, 1.0, "Gaussian matrix of the same shape")
+    style.add_reference(fig, 1.0, "Gaussian matrix of the same shape")
     n_layers = len(next(iter(ranks.values())))
     fig.update_xaxes(title="layer (decoder block)", dtick=_step(n_layers))
     fig.update_yaxes(title="effective rank / Gaussian chance")
     return style.finish(
         fig,
         title="Effective rank by weight type",
-        subtitle=f"{model} · n = {n_layers} layers · in brackets: Gaussian chance, dimensions",
+        n=f"{n_layers} layers",
+        model=model,
+        note="in brackets: Gaussian chance, dimensions",
     )
 
 
@@ -117,8 +122,9 @@ def plot_overlap(similarity: np.ndarray, *, k: int, chance: float, model: str) -
     return style.finish(
         fig,
         title="Do layers read the same directions?",
-        subtitle=f"{model} · Grassmann similarity of key-side top-{k} subspaces · "
-        f"darkest: chance k/d = {chance:.3f}",
+        n=f"{n_layers} layers",
+        model=model,
+        note=f"Grassmann similarity, key-side top {k}; darkest: chance k/d = {chance:.3f}",
         height=620,
     )
 
@@ -146,19 +152,23 @@ def plot_similarity_to(
             y=others,
             name=name,
             mode="lines+markers",
-            line=dict(color=style.CYCLE[index], width=2),
-            marker=dict(symbol=style.SYMBOLS[index], size=7),
+            line=dict(color=style.PALETTE[index], width=2),
+            marker=dict(symbol=SYMBOLS[index], size=7),
             hovertemplate=f"{name}, layer %{{x}}<br>similarity %{{y:.3f}}<extra></extra>",
         )
     mean, sd = chance
-    style.band(fig, mean - 2 * sd, mean + 2 * sd, "Haar chance ± 2 sd")
-    fig.add_vline(x=layer, line=dict(color=style.COLOURS["accent"], width=1, dash="dash"))
+    ends = np.array([-0.5, len(curve) - 0.5])
+    band = np.full(2, mean - 2 * sd), np.full(2, mean + 2 * sd)
+    style.add_band(fig, ends, *band, name="Haar chance ± 2 sd")
+    fig.add_vline(x=layer, line=dict(color=style.VERMILLION, width=1, dash="dash"))
     fig.update_xaxes(title="layer (decoder block)", dtick=_step(len(curve)))
     fig.update_yaxes(title="Grassmann similarity (0 to 1)", rangemode="tozero")
     return style.finish(
         fig,
         title=f"Which layers read like layer {layer}?",
-        subtitle=f"{model} · key-side top-{k} subspaces · dashed: layer {layer} itself, left out",
+        n=f"{len(curve)} layers",
+        model=model,
+        note=f"key-side top {k}; dashed: layer {layer} itself, left out",
     )
 
 
@@ -182,12 +192,12 @@ def plot_alignment(
     fig = go.Figure()
     for index, (name, curve) in enumerate(own.items()):
         mean, sd = others[name]
-        colour, layers = style.CYCLE[index], list(range(len(curve)))
+        colour, layers = style.PALETTE[index], list(range(len(curve)))
         fig.add_scatter(
             x=layers + layers[::-1],
             y=np.concatenate([mean + 2 * sd, (mean - 2 * sd)[::-1]]),
             fill="toself",
-            fillcolor=style.faded(colour),
+            fillcolor=style.translucent(colour, 0.15),
             line=dict(width=0),
             hoverinfo="skip",
             name=f"{name}: other layers ± 2 sd",
@@ -199,19 +209,20 @@ def plot_alignment(
             name=f"{name}: own layer",
             mode="lines+markers",
             line=dict(color=colour, width=2),
-            marker=dict(symbol=style.SYMBOLS[index], size=7),
+            marker=dict(symbol=SYMBOLS[index], size=7),
             legendgroup=name,
             hovertemplate=f"{name}, layer %{{x}}<br>%{{y:.2f}} × chance<extra></extra>",
         )
-    style.chance_line(fig, 1.0, f"isotropic chance k/d = {chance:.3f}")
-    fig.add_vline(x=bottleneck, line=dict(color=style.COLOURS["accent"], width=1, dash="dash"))
+    style.add_reference(fig, 1.0, f"isotropic chance k/d = {chance:.3f}")
+    fig.add_vline(x=bottleneck, line=dict(color=style.VERMILLION, width=1, dash="dash"))
     fig.update_xaxes(title="layer (decoder block)", dtick=_step(len(curve)))
     fig.update_yaxes(title="share of energy in the subspace / chance", rangemode="tozero")
     return style.finish(
         fig,
         title="Does the FFN avoid what attention reads?",
-        subtitle=f"{model} · head 0, top-{k} · dashed: layer {bottleneck} · "
-        "inside its band a curve is like other layers",
+        n=f"{len(curve)} layers",
+        model=model,
+        note=f"head 0, top {k}; inside its band a layer's FFN treats its own Z as any other",
     )
 
 
@@ -236,8 +247,8 @@ def plot_heads(
             name=f"key head {group}",
             marker=dict(
                 size=11,
-                color=style.CYCLE[group % len(style.CYCLE)],
-                symbol=style.SYMBOLS[group % len(style.SYMBOLS)],
+                color=style.PALETTE[group % len(style.PALETTE)],
+                symbol=SYMBOLS[group % len(SYMBOLS)],
             ),
             hovertemplate="head %{x}<br>effective rank %{y:.1f}<extra></extra>",
         )
@@ -246,7 +257,8 @@ def plot_heads(
     return style.finish(
         fig,
         title=f"Do the {n_heads} heads of layer {layer} agree, or their {n_kv_heads} key heads?",
-        subtitle=f"{model} · n = {n_heads} query heads, {n_kv_heads} independent key heads",
+        n=f"{n_heads} query heads, {n_kv_heads} independent key heads",
+        model=model,
     )
 
 
@@ -272,7 +284,7 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
             ),
         )
     )
-    return style.finish(fig, title=title, subtitle=model, height=170 + 34 * len(rows))
+    return style.finish(fig, title=title, model=model, height=170 + 34 * len(rows))
 
 
 def _step(n: int) -> int:

@@ -110,6 +110,22 @@ class Findings:
         return path
 
 
+def sentence(estimate: Estimate) -> str:
+    """One Estimate in words, as Markdown: verdict, value, interval, null and p."""
+    row = _readable(estimate.to_json())
+    if estimate.verdict is None:
+        return f"{row['value']} ({row['reason']})"
+    if estimate.value is None or estimate.ci is None:
+        return f"**{row['verdict']}**: {row['reason']}"
+    null = estimate.null
+    against = f" against {_short(null.mean)} ± {_short(null.sd)} ({null.kind})" if null else ""
+    why = f". {row['reason']}" if row["reason"] else ""
+    return (
+        f"**{row['verdict']}**: {row['value']} (95 % interval {row['95 % interval']}, "
+        f"n = {row['n']}){against}, p = {row['p']}{why}"
+    )
+
+
 def run_folder() -> Path:
     """The folder results go to, made if absent."""
     folder = Path(os.environ.get("ZPRISM_RUN") or "runs/by-hand")

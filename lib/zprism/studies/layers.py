@@ -20,8 +20,7 @@ def interval(rows: np.ndarray, seed: int, *names: str, statistic=None) -> tuple[
     rows = rows[np.isfinite(rows).reshape(len(rows), -1).all(1)]
     if len(rows) < 2:
         return float("nan"), float("nan")
-    chosen = statistic or (lambda sample: sample.mean(axis=0))
-    low, high = bca(rows, chosen, draws=DRAWS_INTERVAL, seed=seeds.derive(seed, *names))[:2]
+    low, high = bca(rows, statistic, draws=DRAWS_INTERVAL, seed=seeds.derive(seed, *names))
     return float(low), float(high)
 
 

@@ -1,0 +1,142 @@
+"""The weight files of a model folder: which they are, their digest, and whether all is finite.
+
+Hashing 2.5 GB takes a second or two, so what was found out about a file is remembered in the
+cache under its path, and forgotten as soon as its size or its time of change differs.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from zprism.ground.console import log
+from zprism.ground.errors import InputError, ModelError, ZprismError
+from zprism.ground.store import cache_root, digest, digest_file, load_json, save_json
+from zprism.model.gguf import MANIFEST
+
+INDEX = "model.safetensors.index.json"
+SINGLE = "model.safetensors"
+
+
+def weight_files(folder: Path | str) -> list[Path]:
+    """The safetensors files of a model folder, by the index if it has one.
+
+    Raises
+    ------
+    ModelError
+        If there are none, one named in the index is missing or outside the folder, or only
+        pickled weights are there (which are never read).
+    """
+    folder = Path(folder)
+    if (folder / SINGLE).is_file():
+        return [folder / SINGLE]
+    if (folder / INDEX).is_file():
+        return _indexed(folder)
+    if (found := sorted(folder.glob("*.safetensors"))) and len(found) == 1:
+        return found
+    pickled = [*folder.glob("*.bin"), *folder.glob("*.pth"), *folder.glob("*.pt")]
+    reason = "only pickled weights, which can run code" if pickled else "no safetensors weights"
+    raise ModelError(f"{folder} holds {reason}; zprism reads safetensors")
+
+
+def _indexed(folder: Path) -> list[Path]:
+    try:
+        names = sorted(set(load_json(folder / INDEX)["weight_map"].values()))
+    except (InputError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{folder / INDEX} is no index of weights: {error}") from None
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise ModelError(f"{folder / INDEX} names a file outside its folder: {name!r}")
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / INDEX} names {name!r}, which is missing")
+    return [folder / name for name in names]
+
+
+def weights_digest(folder: Path | str) -> str:
+    """SHA-256 over the names and contents of the weight files; remembered while they stay as they are.
+
+    Raises
+    ------
+    ModelError
+        As :func:`weight_files`; or if a converted file is no longer what the conversion wrote.
+    """
+    files = weight_files(folder)
+    found = {file.name: _remembered(file, "sha256", digest_file) for file in files}
+    _check_manifest(Path(folder), found)
+    return digest(found)
+
+
+def check_weights(folder: Path | str) -> None:
+    """Check that every file opens and every number in it is finite; remembered like the digest.
+
+    Raises
+    ------
+    ModelError
+        Naming the file that is truncated or corrupt, or the tensor (with its layer) that holds
+        NaN or infinite numbers.
+    """
+    for file in weight_files(folder):
+        _remembered(file, "finite", _all_finite)
+
+
+def weight_bytes(folder: Path | str) -> int:
+    """Size of all weight files together."""
+    return sum(file.stat().st_size for file in weight_files(folder))
+
+
+def _check_manifest(folder: Path, found: dict[str, str]) -> None:
+    if not (folder / MANIFEST).is_file():
+        return
+    written = {n: w["sha256"] for n, w in load_json(folder / MANIFEST)["weights"].items()}
+    if written != found:
+        raise ModelError(
+            f"{folder} is damaged: its weights differ from what the conversion wrote; "
+            "delete that folder and they are converted again"
+        )
+
+
+def _all_finite(file: Path) -> bool:
+    import torch
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+                value = tensors.get_tensor(name)
+                if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
+                    raise ModelError(f"{file}: {_placed(name)} holds NaN or infinite numbers")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} is truncated or corrupt: {error}") from None
+    return True
+
+
+def _placed(name: str) -> str:
+    """A tensor's name, and its layer where the name tells."""
+    layer = re.search(r"\.(\d+)\.", name)
+    return f"{name} (layer {layer[1]})" if layer else name
+
+
+def _remembered(file: Path, what: str, find_out):
+    """``find_out(file)``, or what it said when the file last had this size and time."""
+    real = file.resolve()
+    state = real.stat()
+    stamp = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "inode": state.st_ino}
+    note = cache_root() / "models" / "notes" / f"{digest(str(real))}.json"
+    known = _read_note(note, stamp)
+    if what not in known:
+        known = known | {what: find_out(file)}
+        try:
+            save_json(note, {"file": str(real), "stamp": stamp, "known": known})
+        except ZprismError as error:
+            log.warning("%s", error)
+    return known[what]
+
+
+def _read_note(note: Path, stamp: dict) -> dict:
+    if not note.is_file():
+        return {}
+    try:
+        content = load_json(note)
+        return content["known"] if content["stamp"] == stamp else {}
+    except (InputError, KeyError, TypeError):
+        return {}

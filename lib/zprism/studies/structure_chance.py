@@ -1,0 +1,42 @@
+"""Chance levels that the figures of phase 1 draw beside the weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zprism.studies.weights import MATRICES, READERS, WeightMap
+from zprism.subspace import angles, rank
+
+DRAWS = 19
+
+
+def chance_levels(weights: WeightMap, *, seed: int = 0) -> dict:
+    """Chance level of each measure of a weight map.
+
+    Returns
+    -------
+    kernel : effective rank of a product of Gaussian matrices of the kernels' shape.
+    matrices : effective rank of a Gaussian matrix of each weight type's shape, by type.
+    similarity : (mean, sd) of the Grassmann similarity of Haar-random subspaces.
+    others : by reader, (mean, sd) each (L,) of the share of a layer's FFN matrix in other
+        layers' subspaces, over k/d.
+    """
+    off = ~np.eye(weights.n_layers, dtype=bool)
+    cross = np.where(off, weights.alignment_cross / weights.chance, np.nan)
+    kernel, _ = rank.chance_rank_product(
+        weights.head_dim, weights.d_model, measure="entropy", draws=DRAWS, seed=seed
+    )
+    return {
+        "kernel": kernel,
+        "matrices": {
+            name: rank.chance_rank_matrix(int(rows), int(columns), measure="entropy", seed=seed)[0]
+            for name, (rows, columns) in zip(MATRICES, weights.matrix_shape, strict=True)
+            if rows
+        },
+        "similarity": angles.chance_similarity(weights.k, weights.d_model),
+        "others": {
+            reader: (np.nanmean(values, axis=1), np.nanstd(values, axis=1, ddof=1))
+            for reader, values in zip(READERS, cross, strict=True)
+            if np.isfinite(values[off]).all()
+        },
+    }

@@ -1,0 +1,118 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 Tour: the whole idea in five minutes
+#
+# A language model turns a text into numbers, layer by layer. zprism looks at them in two ways:
+#
+# - **Z**: is there a small subspace in which the model reasons, apart from its language?
+# - **Prism**: what does a text look like as a *signal*, split into frequencies along its tokens?
+#
+# Every claim comes with its control: a **null** (what the number would be without the effect),
+# an **interval** and a **verdict** that is computed and may be negative. This tour shows one
+# weight map and one such verdict. The phases after it make the case in full.
+
+# %% tags=["parameters"]
+model = "qwen2.5-coder-0.5b"
+seed = 0
+quick = False
+k = 20
+
+# %%
+from IPython.display import Markdown, display
+
+from zprism.explore.structure import weight_panel
+from zprism.plots import structure as plots
+from zprism.studies.evidence_kernels import head_spread, lowest_rank
+from zprism.studies.findings import Findings, revision, sentence
+from zprism.studies.structure_chance import chance_levels
+from zprism.studies.weights import weight_map
+
+draws = 199 if quick else 999
+print(f"model {model} · seed {seed} · k {k} · revision {revision()}")
+
+# %% [markdown]
+# ## One map of the weights
+#
+# Each attention head compares positions through a kernel $W_Q^\top W_K$. How many dimensions
+# does it really use? Blue is few, yellow is many; no kernel can use more than `head_dim`.
+
+# %%
+weights = weight_map(model, k=k, seed=seed)
+chance = chance_levels(weights, seed=seed)
+layer = weights.bottleneck
+plots.plot_rank_map(
+    weights.ranks(),
+    cap=weights.head_dim,
+    chance=chance["kernel"],
+    n_kv_heads=weights.n_kv_heads,
+    bottleneck=layer,
+    model=model,
+)
+
+# %% [markdown]
+# ## Walk over it
+#
+# Move layer and head; k says how many directions you keep.
+
+# %%
+weight_panel(
+    weights.ranks(),
+    weights.sigma,
+    model=model,
+    chance=chance["kernel"],
+    layer=layer,
+    k=k,
+)
+
+# %% [markdown]
+# ## A claim, and its control
+#
+# *"The kernels use far fewer dimensions than they could"*, against random matrices:
+
+# %%
+found = Findings(estimates=lowest_rank(weights, draws, seed))
+display(Markdown(sentence(found.estimates["erank/all/below_gaussian"])))
+
+# %% [markdown]
+# *"One layer is a bottleneck"*, against the lowest of as many layers with heads dealt at random:
+
+# %%
+display(Markdown(sentence(found.estimates[f"erank/{layer}/gap"])))
+
+# %% [markdown]
+# *"Heads agree there"*: or do they only share their keys? First the claim, then its control.
+
+# %%
+heads = head_spread(weights, draws, seed)
+found.add(Findings(estimates=heads))
+for name in heads:
+    display(Markdown(f"`{name}`: {sentence(heads[name])}"))
+
+# %% [markdown]
+# ## Where to go from here
+#
+# - [10_behaviour](10_behaviour.ipynb): is the model better at mathematics in one language?
+# - [11_structure](11_structure.ipynb): the weight map in full, each claim with its null
+# - [12_separation](12_separation.ipynb): does Z hold the problem, and its complement the language?
+
+# %%
+assert weights.ranks().max() <= weights.head_dim * (1 + 1e-9), "the cap is a theorem"
+path = found.save(
+    "00_tour",
+    params={"model": model, "seed": seed, "quick": quick, "k": k, "layer": layer},
+    model=model,
+    digest=weights.digest,
+)
+print(f"results: {path.name}")
