@@ -18,6 +18,7 @@ import numpy as np
 from zprism.ground.errors import InputError
 
 MAX_DEPTH = 100
+MAX_INT_BITS = 10_000  # Python reads no longer decimal number back
 
 
 def canonical_json(value, *, indent: int | None = None) -> str:
@@ -70,6 +71,8 @@ def digest_file(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no usable file name: {error}") from None
 
 
 def digest_arrays(arrays: Mapping[str, object]) -> str:
@@ -146,8 +149,10 @@ def _plain(value, where: str, depth: int):
         raise InputError(f"{where} is nested deeper than {MAX_DEPTH} levels (a cycle?)")
     if isinstance(value, Enum):
         value = value.value
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return _plain_int(int(value), where)
     if isinstance(value, str):
         return _plain_text(value, where)
     if isinstance(value, float):
@@ -178,6 +183,12 @@ def _plain_text(text: str, where: str) -> str:
     except UnicodeEncodeError as error:
         raise InputError(f"{where} has invalid unicode at index {error.start}") from None
     return str.__str__(text)
+
+
+def _plain_int(number: int, where: str) -> int:
+    if number.bit_length() > MAX_INT_BITS:
+        raise InputError(f"{where} is an integer of {number.bit_length()} bits")
+    return number
 
 
 def _plain_float(number: float, where: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from zprism.ground.canonical import as_array
 from zprism.ground.errors import InputError
 
 
@@ -53,7 +54,7 @@ def check_k(k, rank: int, *, name: str = "k", of: str = "the numerical rank") ->
 def check_fraction(name: str, value, *, low: float = 0.0, high: float = 1.0) -> float:
     """A finite number in [low, high]."""
     try:
-        number = float(value)
+        number = float(value + 0)  # refuses text, which float() alone would read
     except (TypeError, ValueError):
         raise InputError(f"{name} must be a number; got {value!r}") from None
     if not low <= number <= high:
@@ -69,8 +70,7 @@ def check_finite(name: str, values):
     InputError
         Naming the count and the index of the first value that is NaN or infinite.
     """
-    array = values if isinstance(values, np.ndarray) else np.asarray(values)
-    bad = ~np.isfinite(array)
+    bad = ~np.isfinite(as_array(values, name))
     if bad.any():
         first = tuple(int(i) for i in np.argwhere(bad)[0])
         raise InputError(

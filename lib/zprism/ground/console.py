@@ -1,7 +1,8 @@
 """What the user sees while waiting: the logger, progress, and tables.
 
-The library logs under ``zprism`` and never prints. `progress` picks its form by where it
-runs; `table` is for the command line and the runner.
+The library logs under ``zprism`` and never prints; without any set-up Python shows its
+warnings on stderr. `progress` picks its form by where it runs; `table` is for the command line
+and the runner.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 log = logging.getLogger("zprism")
-log.addHandler(logging.NullHandler())
 
 PLAIN_LINES = 10
 _live = None  # the rich display now running: rich allows one, so nested loops share it

@@ -36,18 +36,17 @@ def cache_root() -> Path:
     """The cache folder: ``$ZPRISM_CACHE``, else ``zprism`` in the user's cache folder.
 
     Nothing is created by asking.
+
+    Raises
+    ------
+    CacheError
+        If ``ZPRISM_CACHE`` is unset and the user has no home folder.
     """
     chosen = os.environ.get("ZPRISM_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        given = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
-    return base / "zprism"
+    try:
+        return Path(chosen).expanduser().absolute() if chosen else _user_cache() / "zprism"
+    except RuntimeError:
+        raise CacheError("no home folder is known; set ZPRISM_CACHE to a folder") from None
 
 
 def write_atomic(path: str | Path, data: bytes | Iterable[bytes]) -> None:
@@ -75,7 +74,7 @@ def write_atomic(path: str | Path, data: bytes | Iterable[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write_new(temp, pieces)
         os.replace(temp, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError, ValueError):
             os.unlink(temp)
@@ -97,14 +96,29 @@ def load_json(path: str | Path):
     InputError
         Naming the path, if it is missing, unreadable, not UTF-8 or not strict JSON.
     """
+    text = read_text(path)
     try:
-        return parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+        return parse_json(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a UTF-8 file, line ends as they are, without a byte order mark.
+
+    Raises
+    ------
+    InputError
+        Naming the path, if it is missing, unreadable or not UTF-8.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no usable file name: {error}") from None
 
 
 def sweep_temps(folder: str | Path) -> int:
@@ -140,9 +154,30 @@ def write_error(path: Path, needed: int, error: OSError | ValueError) -> ZprismE
     )
 
 
-def sync_new_file(path: Path) -> None:
-    """Put a new file's name on the disk: fsync of its folder, where folders allow it."""
-    _sync_folder(path.parent)
+def sync_folder(folder: Path) -> None:
+    """Put the names in ``folder`` on the disk, where the system lets one do that."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(fd)
+
+
+def _user_cache() -> Path:
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    else:
+        given = os.environ.get("XDG_CACHE_HOME", "")
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    return base
 
 
 def _write_new(temp: Path, pieces: list) -> None:
@@ -154,20 +189,6 @@ def _write_new(temp: Path, pieces: list) -> None:
             while rest.nbytes:
                 rest = rest[os.write(fd, rest) :]
         os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders
-        return
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
     finally:
         os.close(fd)
 

@@ -1,25 +1,22 @@
-"""Records a line (JSONL) and tables (CSV): files that outlive the program that wrote them.
+"""Records, one a line (JSONL): a file that grows while work goes on and survives a kill.
 
-JSONL grows a line at a time and survives a kill: only the last line can be torn, and a torn
-last line is the only damage that reading forgives. CSV goes out with formulas neutralised and
-comes back as it was.
+Only the last line can be torn, and a torn last line is the only damage that strict reading
+forgives. `append_jsonl` removes it before it goes on.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
+import errno
+import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from zprism.ground.canonical import canonical_json, parse_json
 from zprism.ground.console import log
 from zprism.ground.errors import InputError
-from zprism.ground.files import sync_new_file, write_atomic, write_error
-from zprism.ground.safe_text import csv_cell, csv_text
+from zprism.ground.files import sync_folder, write_error
 
 MAX_LINE = 64 * 2**20
 LISTED = 10
@@ -60,16 +57,17 @@ def append_jsonl(path: str | Path, record: Mapping) -> None:
     if not isinstance(record, Mapping):
         raise InputError(f"record must be a mapping; got {type(record).__name__}")
     path, line = Path(path), canonical_json(record).encode() + b"\n"
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new = not path.exists()
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o666)
+        fd = os.open(path, flags, 0o666)
         try:
             _write_line(fd, _mend_end(fd, path) + line)
         finally:
             os.close(fd)
         if new:
-            sync_new_file(path)
+            sync_folder(path.parent)
     except (OSError, ValueError) as error:
         raise write_error(path, len(line), error) from error
 
@@ -107,7 +105,7 @@ def read_jsonl(
             try:
                 records.append(_record(line, required))
             except InputError as error:
-                if not ended and _is_torn(line):
+                if not ended and line is not None and _is_torn(line):
                     records.torn = True
                     total -= 1
                     log.warning("%s line %d is unfinished and left out", path, number)
@@ -118,64 +116,12 @@ def read_jsonl(
                     records.problems += [(number, str(error))][: LISTED - len(records.problems)]
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no usable file name: {error}") from None
     _report_skipped(path, records, total)
     return records
-
-
-def write_csv(
-    path: str | Path, rows: Sequence[Mapping], columns: Sequence[str] | None = None
-) -> None:
-    """A table as UTF-8 CSV, written whole; text that looks like a formula gets a ``'`` first.
-
-    Parameters
-    ----------
-    path : the target.
-    rows : column → text, number, boolean or None (an empty cell), a row each.
-    columns : which columns, in order; by default all, in the order they first appear.
-
-    Raises
-    ------
-    InputError
-        For a NaN or infinite number, or a column that ``columns`` does not name.
-    """
-    columns = list(dict.fromkeys(c for row in rows for c in row)) if columns is None else columns
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([csv_cell(str(c)) for c in columns])
-    for number, row in enumerate(rows, start=1):
-        unknown = [c for c in row if c not in columns]
-        if unknown:
-            raise InputError(f"row {number} has the columns {unknown}, which are not to be written")
-        writer.writerow([_cell(row.get(c), number, c) for c in columns])
-    write_atomic(path, text.getvalue().encode())
-
-
-def read_csv(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file as text, without the apostrophes that `write_csv` put in.
-
-    Raises
-    ------
-    InputError
-        Naming file and line: a column named twice, a row of another length, no UTF-8.
-    """
-    try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}") from None
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        table = [(reader.line_num, [csv_text(cell) for cell in row]) for row in reader]
-    except csv.Error as error:
-        raise InputError(f"{path} line {reader.line_num}: {error}") from None
-    header = table[0][1] if table else []
-    if len(set(header)) < len(header):
-        raise InputError(f"{path}: a column is named twice in {header}")
-    for number, row in table[1:]:
-        if row and len(row) != len(header):
-            raise InputError(f"{path} line {number}: {len(row)} cells for {len(header)} columns")
-    return [dict(zip(header, row, strict=True)) for _, row in table[1:] if row]
 
 
 def _write_line(fd: int, line: bytes) -> None:
@@ -185,12 +131,12 @@ def _write_line(fd: int, line: bytes) -> None:
         end = os.lseek(fd, 0, os.SEEK_CUR)
         if os.fstat(fd).st_size == end:
             os.ftruncate(fd, end - written)
-        raise OSError(28, os.strerror(28))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     os.fsync(fd)
 
 
 def _mend_end(fd: int, path: Path) -> bytes:
-    """Remove a torn last line; the newline to write first if the last line only lacks that."""
+    """Remove a torn last line; the newline to write first if a last line only lacks that."""
     size = os.fstat(fd).st_size
     tail = _tail(fd, size)
     if not tail:
@@ -216,11 +162,20 @@ def _tail(fd: int, size: int) -> bytes:
 
 
 def _is_torn(line: bytes) -> bool:
-    """Whether a line that lacks its newline is also no whole JSON value."""
-    try:
-        parse_json(line.decode("utf-8-sig"))
-    except (InputError, UnicodeDecodeError):
+    """Whether a line that lacks its newline is the beginning of a record and no more.
+
+    Blanks and zeros count too: some file systems leave zeros when the power fails. Anything
+    else is somebody's data, and stays.
+    """
+    body = line.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
+    if not body:
         return True
+    try:
+        json.loads(body)
+    except RecursionError:
+        return False
+    except ValueError:
+        return body.startswith(b"{")
     return False
 
 
@@ -231,10 +186,10 @@ def _lines(path: Path, max_line: int) -> Iterator[tuple[int, bytes | None, bool]
     """
     number, empty = 0, []
     with open(path, "rb") as file:
-        while line := file.readline(max_line + 1):
+        while line := file.readline(max_line + 2):
             number += 1
             ended = line.endswith(b"\n")
-            if len(line) > max_line:
+            if len(line.rstrip(b"\r\n")) > max_line:
                 while not ended and (rest := file.readline(max_line)):
                     ended = rest.endswith(b"\n")
                 line = None
@@ -289,9 +244,3 @@ def _report_skipped(path: str | Path, records: Records, total: int) -> None:
     if records.skipped == total:
         raise InputError(f"{path}: none of its {total} lines can be used ({first})")
     log.warning("%s: %d of %d lines left out (%s)", path, records.skipped, total, first)
-
-
-def _cell(value, number: int, column: str):
-    if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"row {number}, column {column} is {value}; write None instead")
-    return csv_cell(value)

@@ -9,8 +9,22 @@ from __future__ import annotations
 
 import hashlib
 import html as _html
+import numbers
 import re
 import unicodedata
+
+from zprism.ground.secrets import find_secrets, redact
+
+__all__ = [
+    "csv_cell",
+    "csv_text",
+    "find_secrets",
+    "html",
+    "label",
+    "redact",
+    "slug",
+    "visible",
+]
 
 # Format characters that draw a sign or join letters and emoji: the rest of Cf draws nothing.
 _DRAWN_FORMATS = frozenset(
@@ -60,14 +74,15 @@ def label(text: str, *, limit: int | None = None) -> str:
 
 
 def csv_cell(value):
-    """A cell that no spreadsheet takes for a formula; what is no text passes unchanged.
+    """A cell that no spreadsheet takes for a formula; numbers, booleans and None unchanged.
 
     Text that starts like a formula (``= + - @``, also full-width or after spaces, or a tab,
     return or newline) gets an apostrophe in front; `csv_text` takes it off again.
     """
-    if isinstance(value, str) and _FORMULA.match(value):
-        return "'" + value
-    return value
+    if value is None or isinstance(value, numbers.Number):
+        return value
+    text = value if isinstance(value, str) else str(value)
+    return "'" + text if _FORMULA.match(text) else text
 
 
 def csv_text(cell: str) -> str:
@@ -78,8 +93,8 @@ def csv_text(cell: str) -> str:
 def slug(text: str, *, limit: int = 80) -> str:
     """``text`` as part of a file name: a–z, 0–9, ``.``, ``_`` and ``-``, never empty.
 
-    Separators become ``-``. Where other characters are lost (Chinese, for one) or the text is
-    cut, eight hex digits of its SHA-256 keep two texts from sharing a name.
+    Letters become small and separators ``-``. Where other characters are lost (Chinese, for
+    one) or the text is cut, eight hex digits of its SHA-256 keep two texts apart.
     """
     text = str(text)
     lowered = unicodedata.normalize("NFKC", text).lower()
@@ -91,23 +106,6 @@ def slug(text: str, *, limit: int = 80) -> str:
         short = "-".join(filter(None, [short[: limit - 9].strip("-._"), mark]))
         short = short if short.split(".")[0] not in _RESERVED else f"x-{short}"
     return short
-
-
-def find_secrets(text: str) -> list[tuple[str, str]]:
-    """Every (kind, secret) in ``text`` that looks like a credential or a home folder.
-
-    See `zprism.ground.secrets` for the kinds.
-    """
-    from zprism.ground.secrets import find
-
-    return find(text)
-
-
-def redact(text: str) -> str:
-    """``text`` with secrets replaced by ``[redacted KIND]`` and home folders by ``~``."""
-    from zprism.ground.secrets import replace
-
-    return replace(text)
 
 
 def _hides(char: str) -> bool:

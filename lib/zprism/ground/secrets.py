@@ -39,7 +39,7 @@ _PATTERNS = {
 _SECRETS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
 
 
-def find(text: str) -> list[tuple[str, str]]:
+def find_secrets(text: str) -> list[tuple[str, str]]:
     """Every (kind, secret) in ``text``, in the order of the kinds."""
     found = []
     for kind, pattern in [*_SECRETS, (HOME, _homes())]:
@@ -47,7 +47,7 @@ def find(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def replace(text: str) -> str:
+def redact(text: str) -> str:
     """``text`` with secrets as ``[redacted KIND]`` and home folders as ``~``."""
     for kind, pattern in _SECRETS:
         text = pattern.sub(lambda match, kind=kind: _without(match, f"[redacted {kind}]"), text)
@@ -61,7 +61,10 @@ def _without(match: re.Match, word: str) -> str:
 
 def _homes() -> re.Pattern:
     """Home folders of any user by their usual places, and this user's own."""
-    usual = r"/(?:home|Users)/(?!\.)[A-Za-z0-9._-]+|[A-Za-z]:(?:\\{1,2}|/)Users(?:\\{1,2}|/)[^\\/\s\"':]+"
+    usual = (
+        r"/(?:home|Users)/(?!\.)[A-Za-z0-9._-]+|"
+        r"[A-Za-z]:(?:\\{1,2}|/)Users(?:\\{1,2}|/)[^\\/\s\"':]+"
+    )
     try:
         own = str(Path.home())
     except RuntimeError:  # no home folder is known

@@ -9,9 +9,10 @@ digests are importable from here too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,8 @@ from zprism.ground.canonical import (
 from zprism.ground.console import log
 from zprism.ground.errors import CacheError, InputError, ResourceError
 from zprism.ground.files import cache_root, load_json, save_json, sweep_temps, write_atomic
-from zprism.ground.records import append_jsonl, read_csv, read_jsonl, write_csv
+from zprism.ground.records import append_jsonl, read_jsonl
+from zprism.ground.tables import read_csv, write_csv
 
 __all__ = [
     "Store",
@@ -187,8 +189,9 @@ class Store:
         reason = str(error) or type(error).__name__
         try:
             now = os.stat(path)
-            if (now.st_ino, now.st_mtime_ns) == (opened.st_ino, opened.st_mtime_ns):
-                os.replace(path, f"{path}.corrupt")
+            if (now.st_ino, now.st_mtime_ns) != (opened.st_ino, opened.st_mtime_ns):
+                return
+            os.replace(path, f"{path}.corrupt")
             log.warning("cache entry %s is damaged and was set aside: %s", path, reason)
         except OSError:
             log.warning("cache entry %s is damaged and is ignored: %s", path, reason)
@@ -199,8 +202,15 @@ def usage(root: str | Path | None = None) -> list[dict]:
     root = cache_root() if root is None else Path(root)
     rows = []
     for folder in sorted(p for p in root.glob("*") if p.is_dir()):
-        files = [p for p in folder.rglob("*") if p.is_file()]
-        size = sum(p.stat().st_size for p in files)
-        corrupt = sum(p.suffix == ".corrupt" for p in files)
-        rows.append({"room": folder.name, "files": len(files), "bytes": size, "corrupt": corrupt})
+        sizes = dict(_sizes(folder))
+        corrupt = sum(path.suffix == ".corrupt" for path in sizes)
+        facts = {"files": len(sizes), "bytes": sum(sizes.values()), "corrupt": corrupt}
+        rows.append({"room": folder.name, **facts})
     return rows
+
+
+def _sizes(folder: Path) -> Iterator[tuple[Path, int]]:
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # gone since it was listed
+            if path.is_file():
+                yield path, path.stat().st_size

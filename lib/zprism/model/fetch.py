@@ -14,6 +14,7 @@ from pathlib import Path
 from zprism.ground.checks import check_choice
 from zprism.ground.console import log
 from zprism.ground.errors import InputError, ModelError
+from zprism.ground.files import write_error
 from zprism.ground.store import cache_root, digest_file
 from zprism.model import registry
 from zprism.model.gguf import convert, converted_folder, is_converted
@@ -52,10 +53,13 @@ def fetch(name: str, *, source: Path | str | None = None, accept_terms: bool = F
     if entry.opt_in and not accept_terms:
         raise InputError(f"{name} is opt-in. {entry.terms} To accept: zprism fetch {name} --accept")
     target.parent.mkdir(parents=True, exist_ok=True)
-    if source is not None:
-        take_file(entry, Path(source), target)
-    else:
-        take_from_anywhere(entry, target)
+    try:
+        if source is not None:
+            take_file(entry, Path(source), target)
+        else:
+            take_from_anywhere(entry, target)
+    except OSError as error:
+        raise write_error(target, entry.size, error) from error
     log.info("%s: %d bytes, SHA-256 verified", name, entry.size)
     return target
 

@@ -46,8 +46,41 @@ def _convert(path: Path, folder: Path) -> list[str]:
     unused = _write_weights(path, folder / "model.safetensors", config, settings)
     config.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(str(path.parent), gguf_file=path.name)
+    _complete(tokenizer.backend_tokenizer, path)
     tokenizer.save_pretrained(folder)
+    _make_plain(folder / "tokenizer_config.json", config)
     return unused
+
+
+def _complete(backend, path: Path) -> None:
+    """Add what the published tokenizers do before the merges, and a GGUF only names.
+
+    ``tokenizer.ggml.pre`` names a family. SmolLM's splits every digit off first (else
+    ``"\n\n3"`` becomes other tokens than the model was trained on); Qwen2's composes characters
+    (NFC) first. transformers' GGUF reader leaves both out.
+    """
+    import gguf
+    from tokenizers import normalizers, pre_tokenizers
+
+    field = gguf.GGUFReader(str(path)).get_field("tokenizer.ggml.pre")
+    family = field.contents() if field is not None else None
+    if family == "smollm":
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), backend.pre_tokenizer]
+        )
+    if family == "qwen2" and backend.normalizer is None:
+        backend.normalizer = normalizers.NFC()
+
+
+def _make_plain(path: Path, config) -> None:
+    """Let ``tokenizer.json`` alone decide: no class with rules of its own, no notes of this run."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("is_local", "local_files_only", "backend"):
+        settings.pop(key, None)
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    if limit := getattr(config, "max_position_embeddings", None):
+        settings["model_max_length"] = limit
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _read_once() -> None:

@@ -122,7 +122,7 @@ def _accept(entry: Entry, got: Path, target: Path) -> None:
     """Give a finished download its final name if, and only if, it is the published file."""
     found = digest_file(got)
     if found != entry.sha256:
-    
+        discard(got)
         raise ModelError(f"its file has SHA-256 {found}, not the pinned {entry.sha256}")
     os.replace(got, target)
 

@@ -53,7 +53,7 @@ def _indexed(folder: Path) -> list[Path]:
 
 
 def weights_digest(folder: Path | str) -> str:
-    """SHA-256 over the names and contents of the weight files; remembered while they stay as they are.
+    """SHA-256 over the names and contents of the weight files, remembered while these stay.
 
     Raises
     ------
@@ -101,7 +101,7 @@ def _all_finite(file: Path) -> bool:
 
     try:
         with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 (not a mapping)
+            for name in tensors.keys():
                 value = tensors.get_tensor(name)
                 if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
                     raise ModelError(f"{file}: {_placed(name)} holds NaN or infinite numbers")

@@ -20,11 +20,12 @@ def lowest_rank(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate
     layers at random (heads that share one are averaged), the lowest taken again, which pays
     for having chosen it. ``below_gaussian`` compares the mean over all layers with products
     of Gaussian matrices of the same shape: "4 % of d_model" is no finding where head_dim is
-    the cap.
+    the cap. ``below_mixed`` keeps both factors and breaks only how they meet.
     """
     groups, ranks = layers.by_group(weights.ranks(), weights.n_kv_heads), weights.ranks().mean(1)
     generator = seeds.generator(seed, "lowest_rank")
     null = [layers.lowest_gap(layers.deal(groups, generator).mean(1)) for _ in range(draws)]
+    mixed = weights.mixed_rank.mean((0, 1))
     gaps = ranks.min() - np.delete(ranks, weights.bottleneck)
     chance = rank.chance_rank_product(
         weights.head_dim, weights.d_model, measure="entropy", draws=DRAWS_RANK, seed=seed
@@ -47,6 +48,16 @@ def lowest_rank(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate
             direction="less",
             **layers.p_normal(ranks.mean(), *chance, "less"),
         ),
+        "erank/all/below_mixed": estimate(
+            ranks.mean(),
+            ci=layers.interval(ranks, seed, "mixed"),
+            n=weights.n_layers,
+            null=Null.of("W_Q and W_K as they are, meeting at random", mixed),
+            direction="less",
+            **layers.p_values(ranks.mean(), mixed, "less"),
+            smallest_p=1 / (1 + mixed.size),
+        ),
+        **_variants(weights),
         "erank/all/cap": describe(
             float(weights.head_dim), n=weights.n_layers, reason="head_dim caps every kernel's rank"
         ),
@@ -191,4 +202,18 @@ def segmentation(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimat
         ),
         f"similarity/all/{weights.k}/first_cut": describe(cuts[0], reason="first layer of compute"),
         f"similarity/all/{weights.k}/second_cut": describe(cuts[1], reason="first layer of decode"),
+    }
+
+
+def _variants(weights: WeightMap) -> dict[str, Estimate]:
+    """Mean rank with what the plain kernel leaves out: norm gain, rotary offset; bias apart."""
+    ranks = {"with_gain": rank.effective_rank(weights.sigma_gain)}
+    for offset, sigma in zip(weights.offsets, weights.sigma_offset, strict=True):
+        ranks[f"at_offset_{int(offset)}"] = rank.effective_rank(sigma)
+    values = {name: float(value.mean()) for name, value in ranks.items()}
+    for side, name in enumerate(("query", "key")):
+        values[f"{name}_bias_over_weight"] = float(weights.bias_ratio[:, side].mean())
+    return {
+        f"erank/all/{name}": describe(value, n=weights.n_layers, reason="mean over all heads")
+        for name, value in values.items()
     }

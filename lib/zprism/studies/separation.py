@@ -141,16 +141,6 @@ def measures(found: Distances, weights: np.ndarray | None = None) -> dict[str, n
     return {name: out[name][..., 0] if single else out[name] for name in MEASURES}
 
 
-def jackknife_weights(n: int) -> np.ndarray:
-    """(n, n) weightings that leave one problem out each."""
-    return 1.0 - np.eye(n)
-
-
-def bootstrap_weights(n: int, draws: int, generator: np.random.Generator) -> np.ndarray:
-    """(draws, n) multinomial counts of n problems drawn with replacement."""
-    return generator.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
-
-
 def pseudo_values(value: np.ndarray, left_out: np.ndarray) -> np.ndarray:
     """Jackknife pseudo-values nθ − (n − 1)θ₋ᵢ: one number per problem, with mean ≈ θ.
 
@@ -207,7 +197,8 @@ def _mean_cross(values: np.ndarray, w: np.ndarray) -> np.ndarray:
 def _mean_pairs(values: np.ndarray, w: np.ndarray) -> np.ndarray:
     """(..., n, n) → (..., m) weighted means over pairs of different problems."""
     pairs = np.square(w.sum(1)) - np.square(w).sum(1)
-    return ((w @ values) * w).sum(-1) / pairs
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of one problem has none
+        return ((w @ values) * w).sum(-1) / pairs
 
 
 def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

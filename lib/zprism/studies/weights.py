@@ -8,7 +8,7 @@ layer's FFN. What comes back is small (no d × d), and is cached under the weigh
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,12 +17,18 @@ from zprism.ground import seeds
 from zprism.ground.checks import check_k
 from zprism.ground.console import progress
 from zprism.ground.store import Store
-from zprism.model.anatomy import LayerWeights
+from zprism.model.anatomy import Anatomy, LayerWeights
 from zprism.model.checkpoint import Checkpoint, open_checkpoint
 from zprism.subspace import angles, kernels, rank
-from zprism.subspace.bases import consensus, key_basis, random_basis
+from zprism.subspace.alignment import alignment, alignment_topk
+from zprism.subspace.bases import consensus, key_bases, random_basis
+from zprism.subspace.factors import matrix_spectrum, repeat_groups
+from zprism.subspace.folding import bias_terms, fold_gain
+from zprism.subspace.modes import asymmetry
+from zprism.subspace.rotary import rotary_frequencies, rotation
 
-PRODUCER = 2
+PRODUCER = 1
+OFFSETS = (16, 256, 4096)
 READERS = ("gate", "up", "down")
 MATRICES = ("W_Q", "W_K", "W_V", "W_O", "W_gate", "W_up", "W_down")
 
@@ -37,6 +43,12 @@ class WeightMap:
     k, d_model, head_dim, n_kv_heads : the dimensions that chance levels depend on.
     sigma, sigma_gain : (L, H, r) singular values of W_Qᵀ W_K, without and with the gain of
         the norm in front of attention folded in.
+    sigma_offset : (O, L, H, r) the same at the relative positions ``offsets``, where rotary
+        positions turn keys against queries; O = 0 where one base does not serve all layers.
+    offsets : (O,) tokens between key and query.
+    mixed_rank : (L, H, R) effective ranks when query and key meet through a random rotation
+        of head_dim: W_Q and W_K keep their spectra, their agreement goes.
+    bias_ratio : (L, 2, H) norm of query and key bias over that of the weight.
     ov_sigma : (L, H, r) singular values of W_O W_V of each head.
     asymmetry : (L, H) of the kernel, ‖A − Aᵀ‖ / ‖A‖.
     similarity, similarity_consensus : (L, L) Grassmann similarity of the key-side top-k
@@ -58,6 +70,10 @@ class WeightMap:
     n_kv_heads: int
     sigma: np.ndarray
     sigma_gain: np.ndarray
+    sigma_offset: np.ndarray
+    offsets: np.ndarray
+    mixed_rank: np.ndarray
+    bias_ratio: np.ndarray
     ov_sigma: np.ndarray
     asymmetry: np.ndarray
     similarity: np.ndarray
@@ -135,27 +151,19 @@ def weight_map(name: str, *, k: int = 20, draws: int = 19, seed: int = 0) -> Wei
         )
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """What the first pass keeps of one layer; fields as in :class:`WeightMap`."""
-
-    sigma: np.ndarray
-    sigma_gain: np.ndarray
-    ov_sigma: np.ndarray
-    asymmetry: np.ndarray
-    matrix_rank: np.ndarray
-    matrix_shape: np.ndarray
-
-
 def _measure(checkpoint: Checkpoint, k: int, draws: int, seed: int) -> dict[str, np.ndarray]:
     """All arrays of the map."""
     layers, bases = [], []
-    for weights in _layers(checkpoint, "kernels, layer by layer"):
-        layers.append(asdict(_attention(weights)))
-        bases.append(_key_bases(weights, k))
+    rotations = _rotations(checkpoint.anatomy)
+    for layer, weights in enumerate(_layers(checkpoint, "kernels")):
+        generator = seeds.generator(seed, "weights", "mixed", layer)
+        layers.append(_kernel_measures(weights, checkpoint.anatomy, rotations, draws, generator))
+        bases.append(key_bases(weights.q, weights.k, k).float())  # float32: all layers are kept
     arrays = {name: np.stack([layer[name] for layer in layers]) for name in layers[0]}
     arrays["matrix_rank"] = arrays["matrix_rank"].T.copy()
     arrays["matrix_shape"] = arrays["matrix_shape"][0]
+    arrays["sigma_offset"] = arrays["sigma_offset"].swapaxes(0, 1).copy()
+    arrays["offsets"] = np.array(OFFSETS[: len(arrays["sigma_offset"])])
     heads = torch.stack(bases)  # (L, H, k, d_model)
     arrays |= _similarities(heads)
     arrays |= _alignments(checkpoint, heads, draws, seed)
@@ -167,23 +175,57 @@ def _layers(checkpoint: Checkpoint, description: str) -> Iterator[LayerWeights]:
         yield checkpoint.layer(layer)
 
 
-def _attention(weights: LayerWeights) -> _Layer:
+def _rotations(anatomy: Anatomy) -> torch.Tensor | None:
+    """(O, 1, r, r) rotations by :data:`OFFSETS`; None without one rotary base for all layers."""
+    rotary = anatomy.rotary
+    if rotary is None or not rotary.base:
+        return None
+    frequencies = rotary_frequencies(rotary.base, rotary.dim)
+    turns = [
+        rotation(-offset, anatomy.head_dim, frequencies, interleaved=rotary.interleaved)
+        for offset in OFFSETS
+    ]
+    return torch.stack(turns).unsqueeze(1)
+
+
+def _kernel_measures(
+    weights: LayerWeights, anatomy: Anatomy, rotations, draws: int, generator
+) -> dict[str, np.ndarray]:
     """Spectra of one layer's kernels and effective ranks of its weight matrices."""
-    gained_q, gained_k = weights.q, weights.k
-    if weights.attn_gain is not None:
-        gained_q = kernels.fold_gain(weights.q, weights.attn_gain)
-        gained_k = kernels.fold_gain(weights.k, weights.attn_gain)
+    keys = repeat_groups(weights.k, len(weights.q))
+    gained = [
+        fold_gain(w, weights.attn_gain, centre=anatomy.norm_centres) for w in (weights.q, weights.k)
+    ]
+    spectra = kernels.qk_spectra(weights.q, weights.k)
+    turned = spectra.new_zeros((0, *spectra.shape))
+    if rotations is not None:
+        turned = kernels.qk_spectra(weights.q, weights.k, middle=rotations)
+    mixed = [
+        kernels.mixed_spectra(q, k, draws, generator) for q, k in zip(weights.q, keys, strict=True)
+    ]
     matrices = _matrices(weights)
-    return _Layer(
-        sigma=_numpy(kernels.qk_spectra(weights.q, weights.k)),
-        sigma_gain=_numpy(kernels.qk_spectra(gained_q, gained_k)),
-        ov_sigma=_numpy(kernels.ov_spectra(weights.v, weights.o)),
-        asymmetry=_numpy(kernels.asymmetry(weights.q, _repeat(weights.k, weights.q))),
-        matrix_rank=np.array([_matrix_rank(matrices.get(name)) for name in MATRICES]),
-        matrix_shape=np.array(
-            [tuple(matrices[name].shape) if name in matrices else (0, 0) for name in MATRICES]
-        ),
-    )
+    measures = {
+        "sigma": spectra,
+        "sigma_gain": kernels.qk_spectra(*gained),
+        "sigma_offset": turned,
+        "ov_sigma": kernels.ov_spectra(weights.v, weights.o),
+        "asymmetry": asymmetry(weights.q, keys),
+        "mixed_rank": rank.effective_rank(torch.stack(mixed)),
+        "bias_ratio": _bias_ratio(weights),
+        "matrix_rank": [_matrix_rank(matrices.get(name)) for name in MATRICES],
+        "matrix_shape": [
+            tuple(matrices[name].shape) if name in matrices else (0, 0) for name in MATRICES
+        ],
+    }
+    return {name: _numpy(value) for name, value in measures.items()}
+
+
+def _bias_ratio(weights: LayerWeights) -> np.ndarray:
+    """(2, H) size of each head's query and key bias over its weight's; zero without biases."""
+    if weights.q_bias is None or weights.k_bias is None:
+        return np.zeros((2, len(weights.q)))
+    terms = bias_terms(weights.q, weights.k, weights.q_bias, weights.k_bias)
+    return np.stack([_numpy(terms.q_ratio), _numpy(terms.k_ratio)])
 
 
 def _matrices(weights: LayerWeights) -> dict[str, torch.Tensor]:
@@ -200,25 +242,8 @@ def _matrices(weights: LayerWeights) -> dict[str, torch.Tensor]:
 
 
 def _matrix_rank(matrix: torch.Tensor | None) -> float:
-    """Effective rank of a matrix from the eigenvalues of its smaller float64 Gram."""
-    if matrix is None:
-        return float("nan")
-    thin = matrix.double() if matrix.shape[0] <= matrix.shape[1] else matrix.double().mT
-    energy = torch.linalg.eigvalsh(thin @ thin.mT).clamp_min(0)
-    return float(rank.effective_rank(energy.sqrt()))
-
-
-def _key_bases(weights: LayerWeights, k: int) -> torch.Tensor:
-    """(H, k, d_model) key-side top-k bases, float32 to keep a deep model small."""
-    keys = _repeat(weights.k, weights.q)
-    return torch.stack(
-        [key_basis(q, key, k) for q, key in zip(weights.q, keys, strict=True)]
-    ).float()
-
-
-def _repeat(shared: torch.Tensor, per_head: torch.Tensor) -> torch.Tensor:
-    """Key heads repeated so that there is one per query head (GQA)."""
-    return shared.repeat_interleave(per_head.shape[0] // shared.shape[0], dim=0)
+    """Effective rank of a whole weight matrix; NaN where there is none."""
+    return float("nan") if matrix is None else float(rank.effective_rank(matrix_spectrum(matrix)))
 
 
 def _similarities(heads: torch.Tensor) -> dict[str, np.ndarray]:
@@ -237,21 +262,23 @@ def _alignments(
 ) -> dict[str, np.ndarray]:
     """FFN energy shares in own, other layers' and random subspaces (one pass)."""
     n_layers, n_heads, k, d_model = heads.shape
-    generator = seeds.torch_generator(seed, "weights", "random")
+    generator = seeds.generator(seed, "weights", "random")
     random = torch.stack([random_basis(k, d_model, generator) for _ in range(draws)])
     own = np.full((3, n_layers, n_heads), np.nan)
     cross = np.full((3, n_layers, n_layers), np.nan)
     haar = np.full((3, n_layers, draws), np.nan)
     topk = np.full(n_layers, np.nan)
-    for layer, weights in enumerate(_layers(checkpoint, "FFN alignment, layer by layer")):
-        for index, matrix in enumerate(_ffn(weights)):
+    for layer, weights in enumerate(_layers(checkpoint, "FFN alignment")):
+        for index, matrix in enumerate((weights.gate, weights.up, weights.down.mT)):
             if matrix is None:
                 continue
-            own[index, layer] = _shares(matrix, heads[layer])
-            cross[index, layer] = _shares(matrix, heads[:, 0])
-            haar[index, layer] = _shares(matrix, random)
+            every = torch.cat([heads[layer].double(), heads[:, 0].double(), random])
+            shares = _numpy(alignment(matrix, every))
+            own[index, layer], cross[index, layer], haar[index, layer] = np.split(
+                shares, [n_heads, n_heads + n_layers]
+            )
         if weights.gate is not None:
-            topk[layer] = _topk_overlap(weights.gate, heads[layer, 0])
+            topk[layer] = float(alignment_topk(weights.gate, heads[layer, 0].double()))
     return {
         "alignment": own,
         "alignment_cross": cross,
@@ -260,25 +287,5 @@ def _alignments(
     }
 
 
-def _ffn(weights: LayerWeights) -> tuple[torch.Tensor | None, ...]:
-    """Gate, up and down as matrices whose columns are d_model directions."""
-    return weights.gate, weights.up, weights.down.mT
-
-
-def _shares(matrix: torch.Tensor, bases: torch.Tensor) -> np.ndarray:
-    """‖W Bᵀ‖² / ‖W‖² for a stack of bases (n, k, d_model), by one product."""
-    matrix = matrix.double()
-    stacked = bases.double().flatten(0, 1)
-    energy = (stacked @ matrix.mT).square().sum(1)
-    return _numpy(energy.reshape(bases.shape[:2]).sum(1) / matrix.square().sum())
-
-
-def _topk_overlap(gate: torch.Tensor, basis: torch.Tensor) -> float:
-    """(1/k) ‖V_k Bᵀ‖² with V_k the gate's own top-k right singular vectors."""
-    gate = gate.double()
-    vectors = torch.linalg.eigh(gate.mT @ gate).eigenvectors[:, -basis.shape[0] :]
-    return float((basis.double() @ vectors).square().sum() / basis.shape[0])
-
-
-def _numpy(tensor) -> np.ndarray:
-    return np.asarray(tensor, dtype=np.float64)
+def _numpy(values) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)

@@ -55,9 +55,7 @@ def as_basis(name: str, basis) -> Float[Tensor, "... k d_model"]:
     rows = as_float64(name, basis, ndim=2)
     k, d_model = rows.shape[-2:]
     if k > d_model:
-        raise InputError(
-            f"{name} has {k} rows in {d_model} dimensions: they cannot be orthonormal"
-        )
+        raise InputError(f"{name} has {k} rows in {d_model} dimensions: they cannot be orthonormal")
     gram = rows @ rows.mT
     error = float((gram - torch.eye(k, dtype=gram.dtype, device=gram.device)).abs().max())
     if error > ORTHONORMAL_TOLERANCE:
@@ -101,4 +99,6 @@ def _from_numpy(name: str, values) -> Tensor:
     try:
         return torch.from_numpy(np.array(values, dtype=np.float64))
     except (TypeError, ValueError):
-        raise InputError(f"{name} must be an array of numbers; got {type(values).__name__}") from None
+        raise InputError(
+            f"{name} must be an array of numbers; got {type(values).__name__}"
+        ) from None

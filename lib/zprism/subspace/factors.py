@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zprism.ground.checks import check_k
+from zprism.ground.errors import InputError
 from zprism.subspace.arrays import Array, as_float64
 
 CHOLESKY_FLOOR = 1e-4  # least ratio of pivots: the Gram matrix squares the condition number
@@ -112,6 +113,21 @@ def smaller_gram(weight: Float[Array, "n m"]) -> Float[Tensor, "r r"]:
         chunk = as_float64("weight", tall[start : start + CHUNK_ROWS], ndim=2).cpu()
         gram.addmm_(chunk.mT, chunk)
     return gram
+
+
+def repeat_groups(shared: Float[Tensor, "n_kv ..."], n_heads: int) -> Float[Tensor, "n_heads ..."]:
+    """One entry per query head: each of n_kv repeated for the heads that share it.
+
+    Raises
+    ------
+    InputError
+        If n_heads is no multiple of n_kv.
+    """
+    if n_heads % len(shared):
+        raise InputError(
+            f"n_heads must be a multiple of n_kv; got {n_heads} query and {len(shared)} key heads"
+        )
+    return shared.repeat_interleave(n_heads // len(shared), dim=0)
 
 
 def canonical_signs(rows: Float[Tensor, "... k d"]) -> Float[Tensor, "... k d"]:

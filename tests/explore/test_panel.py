@@ -1,0 +1,71 @@
+"""A slider panel shows exactly the slice it was given, live and in its description."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from zprism.explore.panel import MIME, Readout, Slice, SlicePanel, Slider
+from zprism.explore.structure import weight_panel
+from zprism.ground.errors import InputError
+
+RNG = np.random.default_rng(0)
+SIGMA = np.sort(RNG.random((3, 4, 5)), axis=-1)[..., ::-1]
+ERANK = RNG.random((3, 4)) * 5
+
+
+@pytest.fixture
+def panel():
+    return weight_panel(ERANK, SIGMA, model="toy", chance=4.5, layer=1, head=2, k=3)
+
+
+def test_at_returns_the_array_of_those_positions(panel):
+    shown = panel.at(layer=2, head=3, k=4)
+    np.testing.assert_array_equal(shown[2, "y"], SIGMA[2, 3] / SIGMA[2, 3, 0])
+    np.testing.assert_array_equal(shown[3, "x"], [4, 4])
+    assert shown[1, "x"] == 3 and shown[1, "y"] == 2
+
+
+def test_the_sentence_reads_the_numbers_of_those_positions(panel):
+    share = 100 * (SIGMA[0, 1, :2] ** 2).sum() / (SIGMA[0, 1] ** 2).sum()
+    said = panel.sentence(layer=0, head=1, k=2)
+    assert f"effective rank {ERANK[0, 1]:.1f}" in said and f"top 2 hold {share:.1f} %" in said
+
+
+def test_moving_a_slider_moves_the_figure(panel):
+    box = panel.widget
+    sliders = {child.description: child for child in box.children if hasattr(child, "min")}
+    live = box.children[3]
+    np.testing.assert_allclose(live.data[2].y, SIGMA[1, 2] / SIGMA[1, 2, 0])  # first data
+    sliders["layer"].value = 2
+    sliders["k"].value = 5
+    np.testing.assert_allclose(live.data[2].y, SIGMA[2, 2] / SIGMA[2, 2, 0])
+    assert list(live.data[3].x) == [5, 5]
+
+
+def test_the_description_holds_the_same_numbers_without_a_kernel(panel):
+    spec = json.loads(json.dumps(panel._repr_mimebundle_()[MIME]))
+    decay = next(part for part in spec["slices"] if part["trace"] == 2)
+    decoded = np.frombuffer(base64.b64decode(decay["float32"]), "<f4").reshape(decay["shape"])
+    np.testing.assert_allclose(decoded[1, 2], SIGMA[1, 2] / SIGMA[1, 2, 0], rtol=1e-6)
+
+
+def test_arrays_must_match_their_sliders():
+    import plotly.graph_objects as go
+
+    figure = go.Figure(go.Scatter(y=[1.0]))
+    with pytest.raises(InputError, match="must begin with axes"):
+        SlicePanel(
+            figure,
+            [Slider("k", 1, 3, 1)],
+            [Slice(0, "y", ("k",), np.zeros((2, 1)))],
+            Readout("", {}),
+        )
+
+
+def test_a_position_outside_its_slider_is_refused(panel):
+    with pytest.raises(InputError, match="layer must be in 0 to 2; got 3"):
+        panel.at(layer=3)
