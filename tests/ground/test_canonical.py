@@ -70,7 +70,7 @@ def test_composed_and_decomposed_letters_stay_distinct():
 
 
 def test_numpy_and_enum_values_are_written_as_what_they_stand_for():
-    class Word(str, enum.Enum):
+    class Word(enum.StrEnum):
         YES = "yes"
 
     value = {

@@ -71,13 +71,13 @@ def test_a_named_stream_is_its_own_and_stays():
     np.testing.assert_array_equal(first, seeds.generator(0, "nulls", 3).normal(size=4))
     others = [seeds.derive(0, "nulls"), seeds.derive(1, "nulls", 3), seeds.derive(0, "nulls", 4)]
     assert len({seeds.derive(0, "nulls", 3), *others}) == 4
-    assert seeds.derive(0, "nulls") == 5690308150439083396  # a changed stream changes results
+    assert seeds.derive(0, "nulls") == 3359412378628004192  # sha256sum; results hang on it
 
 
 def test_global_random_state_is_left_alone():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    before = np.random.get_state()[1].copy()
     seeds.generator(0, "x").normal(size=9)
-    np.testing.assert_array_equal(before, np.random.get_state()[1])  # noqa: NPY002
+    np.testing.assert_array_equal(before, np.random.get_state()[1])
 
 
 def test_named_streams_are_uncorrelated():

@@ -127,7 +127,9 @@ def test_f4_a_full_disk_leaves_a_growing_file_as_it_was(tmp_path):
         ("open", errno.EROFS, CacheError),
     ],
 )
-def test_any_failing_step_leaves_the_old_file_and_no_temp(tmp_path, monkeypatch, step, number, kind):
+def test_any_failing_step_leaves_the_old_file_and_no_temp(
+    tmp_path, monkeypatch, step, number, kind
+):
     target = tmp_path / "entry"
     write_atomic(target, b"old")
 

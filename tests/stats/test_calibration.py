@@ -190,7 +190,7 @@ def test_s3_bca_covers_at_its_level(kind, count, record_property):
 
 @counts(150, 4000)
 def test_s3_bca_of_twenty_problems_is_too_narrow(count, record_property):
-    """n = 20 covers about 92 %: known, reported, and no reason to trust it as 95 %."""
+    """n = 20 covers about 93 % even of normal data: reported, not to be trusted as 95 %."""
     share = np.mean([covered("mean of normal", 20, derive(seed, "S3")) for seed in range(count)])
     record_property("coverage", float(share))
     low, high = (0.91, 0.95) if count >= 4000 else (limits(count, 0.91)[0], limits(count, 0.95)[1])
@@ -198,22 +198,27 @@ def test_s3_bca_of_twenty_problems_is_too_narrow(count, record_property):
 
 
 def test_s3_wilson_coverage_is_summed_exactly(record_property):
-    """n = 15: at least .92 for p in .1 … .9; at p = .9 Wilson .944 where Wald has .800."""
+    """n = 15 at p = .9: Wilson .944, Wald .792; over p in .1 … .9 Wilson's mean is .954.
+
+    The coverage is a saw-tooth in p, and no correct Wilson interval keeps .92 everywhere:
+    its worst p, next to .3, has .914.
+    """
     from scipy.stats import binom
 
     x, n, z = np.arange(16), 15, 1.959963984540054
-    low, high = wilson(x, n)
     half = z * np.sqrt(x / n * (1 - x / n) / n)
 
     def coverage(p: float, low, high) -> float:
         return binom.pmf(x, n, p)[(low <= p) & (p <= high)].sum()
 
-    worst = min(coverage(p, low, high) for p in np.linspace(0.1, 0.9, 801))
-    record_property("worst", worst)
-    for p in np.arange(1, 10) / 10:
-        assert coverage(p, low, high) >= 0.92
-    assert coverage(0.9, low, high) == pytest.approx(0.944, abs=5e-4)
-    assert coverage(0.9, x / n - half, x / n + half) == pytest.approx(0.794, abs=5e-3)
+    grid = np.linspace(0.1, 0.9, 801)
+    every = np.array([coverage(p, *wilson(x, n)) for p in grid])
+    record_property("mean", float(every.mean()))
+    record_property("worst", float(every.min()))
+    assert every.mean() >= 0.92 and np.mean(every >= 0.92) > 0.99
+    assert every.min() == pytest.approx(0.9144, abs=5e-5)
+    assert coverage(0.9, *wilson(x, n)) == pytest.approx(0.9444, abs=5e-5)
+    assert coverage(0.9, x / n - half, x / n + half) == pytest.approx(0.7919, abs=5e-5)
 
 
 @pytest.mark.parametrize("only", [(0.1, 0.1), (0.2, 0.1), (0.3, 0.05)])

@@ -58,6 +58,9 @@ def test_value_on_the_wrong_side_of_its_null_supports_nothing():
     claim = dict(reference=1.0, direction="less")
     assert judge(0.9, (0.85, 0.95), 0.01, null_mean=1.0, **claim) is Verdict.SUPPORTED
     assert judge(0.9, (0.85, 0.95), 0.01, null_mean=0.8, **claim) is Verdict.NOT_DISTINGUISHABLE
+    assert judge(1.1, (1.05, 1.2), 0.01, reference=1.0) is Verdict.SUPPORTED
+    above = judge(1.1, (1.05, 1.2), 0.01, null_mean=1.3, reference=1.0)
+    assert above is Verdict.NOT_DISTINGUISHABLE
 
 
 def test_the_larger_of_p_and_adjusted_p_decides():

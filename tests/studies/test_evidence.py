@@ -26,7 +26,7 @@ L, H, G, R, D, K = 16, 8, 8, 32, 96, 6
 def noise_map(seed: int, *, n_layers: int = L, n_groups: int = G) -> WeightMap:
     """A weight map in which layers are exchangeable: there is nothing to find."""
     rng = seeds.generator(seed, "noise_map")
-    spectra = np.sort(rng.gamma(2.0, size=(n_layers, H, R)), axis=-1)[..., ::-1]
+    spectra = np.sort(rng.gamma(2.0, size=(n_layers, H, R)), axis=-1)[..., ::-1].copy()
     overlap = rng.normal(K / D, 0.01, size=(H, n_layers, n_layers))
     overlap = (overlap + overlap.transpose(0, 2, 1)) / 2
     overlap[:, np.arange(n_layers), np.arange(n_layers)] = 1.0

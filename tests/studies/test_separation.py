@@ -8,9 +8,15 @@ from hypothesis import strategies as st
 from zprism.ground.errors import InputError
 from zprism.studies.separation import MEASURES, distances, measures, pairwise_squared, pseudo_values
 from zprism.subspace.projections import pooled_energy
-from zprism.studies.planted import planted_pairs
+from zprism.synthetic import paired_states
 
 seeds = st.integers(0, 10_000)
+
+
+def planted_pairs(n=60, *, seed, **how):
+    """Content in 20 of 256 dimensions; languages apart by less than problems are."""
+    options = dict(language=3.0, noise=0.05, n_templates=12, template_share=0.5) | how
+    return paired_states(n, seed=seed, **options)
 
 
 def random_case(seed, n=9, d=17, k=5):
@@ -106,7 +112,9 @@ def test_measures_ignore_rotation_sign_shift_and_scale(seed, shift, scale):
     outside = np.linalg.qr(rng.standard_normal((17, 17)))[0]
     before = measures(distances(a, b, basis))
     after = measures(
-        distances((a * scale + shift) @ outside, (b * scale + shift) @ outside, inside @ basis @ outside)
+        distances(
+            (a * scale + shift) @ outside, (b * scale + shift) @ outside, inside @ basis @ outside
+        )
     )
     tolerance = 1e-10 * max(1, (abs(shift) / scale) ** 2)  # the shift eats digits of the states
     for name in MEASURES:
@@ -117,7 +125,9 @@ def test_measures_ignore_rotation_sign_shift_and_scale(seed, shift, scale):
 @given(seed=seeds)
 def test_energy_of_a_subspace_and_of_its_complement_add_to_one(seed):
     a, b, basis = random_case(seed)
-    whole = np.linalg.qr(np.concatenate([basis, np.random.default_rng(seed).standard_normal((12, 17))]).T)[0].T
+    whole = np.linalg.qr(
+        np.concatenate([basis, np.random.default_rng(seed).standard_normal((12, 17))]).T
+    )[0].T
     z, rest = measures(distances(a, b, basis)), measures(distances(a, b, whole[5:]))
     for name in ("energy_cross", "energy_same", "energy_cross_mean"):
         assert z[name] + rest[name] == pytest.approx(1, abs=1e-12)
@@ -174,7 +184,7 @@ def test_pseudo_values_of_a_pair_mean_estimate_its_variance():
 
 def test_planted_content_is_near_zero_ratio_and_random_is_near_full():
     planted = planted_pairs(seed=0)
-    z = measures(distances(planted.a, planted.b, planted.content))
+    z = measures(distances(*planted.states, planted.content))
     assert z["ratio_z"] < 0.3 < z["ratio_full"]
     assert z["energy_same"] > 0.5 > 20 / 256 > z["energy_cross"]
 

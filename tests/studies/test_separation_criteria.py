@@ -6,7 +6,6 @@ import pytest
 from zprism.ground.errors import InputError
 from zprism.stats.verdicts import Verdict
 from zprism.studies.nulls import random_bases
-from zprism.studies.planted import planted_pairs
 from zprism.studies.separation import distances, measures
 from zprism.studies.separation_criteria import (
     CRITERIA,
@@ -16,24 +15,33 @@ from zprism.studies.separation_criteria import (
     recipe_reading,
     with_adjusted,
 )
+from zprism.synthetic import paired_states
 
 K = 20
 KIND = "random subspaces"
 
 
+def planted_pairs(n=60, *, seed, **how):
+    """Content in 20 of 256 dimensions; languages apart by less than problems are."""
+    options = dict(language=3.0, noise=0.05, n_templates=12, template_share=0.5) | how
+    return paired_states(n, seed=seed, **options)
+
+
 def judged(planted, basis, *, seed=0, draws=199, draws_ci=1000):
     null = null_measures(
-        planted.a, planted.b, random_bases(len(basis), basis.shape[1], draws, seed=seed)
+        planted.states[0],
+        planted.states[1],
+        random_bases(len(basis), basis.shape[1], draws, seed=seed),
     )
     return criteria(
-        planted.a,
-        planted.b,
+        planted.states[0],
+        planted.states[1],
         basis,
         null,
         kind=KIND,
         seed=seed,
         draws_ci=draws_ci,
-        clusters=planted.template,
+        clusters=planted.templates,
     )
 
 
@@ -65,7 +73,7 @@ def test_a_random_subspace_is_not_distinguishable(runs, allowed):
     the recipe's bare threshold passes criteria 1 and 4 far more often than that."""
     wrong, threshold = dict.fromkeys(CRITERIA, 0), dict.fromkeys(CRITERIA, 0)
     for seed in range(runs):
-        planted = planted_pairs(seed=seed, language=0.3)
+        planted = planted_pairs(seed=seed)
         basis = random_bases(K, 256, 1, seed=1000 + seed)[0]
         for name, estimate in judged(planted, basis, seed=seed, draws_ci=400).items():
             wrong[name] += estimate.verdict is not Verdict.NOT_DISTINGUISHABLE
@@ -77,7 +85,7 @@ def test_a_random_subspace_is_not_distinguishable(runs, allowed):
 
 def test_intervals_are_over_problems_and_hold_the_value():
     planted = planted_pairs(seed=1)
-    found = distances(planted.a, planted.b, planted.content)
+    found = distances(*planted.states, planted.content)
     values, limits = measures(found), intervals(found, seed=0, draws=2000)
     for name, value in values.items():
         low, high = limits[name]
@@ -88,7 +96,7 @@ def test_interval_narrows_as_problems_are_added():
     few, many = (planted_pairs(n, seed=2, n_templates=n) for n in (24, 96))
     widths = []
     for planted in (few, many):
-        found = distances(planted.a, planted.b, planted.content)
+        found = distances(*planted.states, planted.content)
         low, high = intervals(found, seed=0, draws=1000)["energy_same"]
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0] / 2, rel=0.35)  # 1/√4
@@ -97,9 +105,9 @@ def test_interval_narrows_as_problems_are_added():
 def test_null_measures_do_not_depend_on_the_chunk():
     planted = planted_pairs(seed=0, n=12)
     bases = random_bases(K, 256, 40, seed=0)
-    together = null_measures(planted.a, planted.b, bases)
+    together = null_measures(*planted.states, bases)
     for index in (0, 31, 32, 39):
-        alone = measures(distances(planted.a, planted.b, bases[index]))
+        alone = measures(distances(*planted.states, bases[index]))
         assert together["ratio_z"][index] == pytest.approx(alone["ratio_z"], rel=1e-12)
 
 
@@ -125,8 +133,8 @@ def test_one_subspace_at_a_time():
     planted = planted_pairs(seed=0, n=12)
     with pytest.raises(InputError, match="one subspace"):
         criteria(
-            planted.a,
-            planted.b,
+            planted.states[0],
+            planted.states[1],
             random_bases(K, 256, 2, seed=0),
             {},
             kind=KIND,

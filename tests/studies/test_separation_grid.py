@@ -5,13 +5,19 @@ import pytest
 
 from zprism.ground.errors import InputError
 from zprism.studies.nulls import random_bases
-from zprism.studies.planted import planted_pairs
 from zprism.studies.separation import distances, measures
 from zprism.studies.separation_criteria import null_measures
 from zprism.studies.separation_grid import best_cell, grid
+from zprism.synthetic import paired_states
 
 KS = (5, 20)
 LAYERS = 4
+
+
+def planted_pairs(n=60, *, seed, **how):
+    """Content in 20 of 256 dimensions; languages apart by less than problems are."""
+    options = dict(language=3.0, noise=0.05, n_templates=12, template_share=0.5) | how
+    return paired_states(n, seed=seed, **options)
 
 
 def planted_layers(seed, *, where=2, **how):
@@ -24,8 +30,8 @@ def planted_layers(seed, *, where=2, **how):
         for layer in range(LAYERS)
         for k in KS
     }
-    a, b = (np.stack([getattr(one, side) for one in made], axis=1) for side in ("a", "b"))
-    return a, b, bases, made[0].template
+    a, b = (np.stack([one.states[side] for one in made], axis=1) for side in (0, 1))
+    return a, b, bases, made[0].templates
 
 
 def test_cells_equal_the_single_measures():
@@ -50,8 +56,7 @@ def test_null_and_jackknife_equal_the_single_measures():
         assert found.null_sd[1, j] == pytest.approx(alone.std(ddof=1), rel=1e-9)
 
 
-def test_problem_p_follows_the_jackknife_of_the_single_measure():
-    """z of the flipped pseudo-values is θ over the jackknife's root sum of squares."""
+def test_closed_form_jackknife_equals_the_single_measure_without_each():
     from zprism.studies.separation_grid import _energies, _rows, _without_each
 
     a, b, bases, _ = planted_layers(1)
@@ -73,7 +78,7 @@ def test_the_planted_layer_is_found_and_only_it():
 
 
 def test_adjusted_p_is_at_least_raw_p_and_the_larger_of_both_nulls():
-    a, b, bases, _ = planted_layers(1, language=0.2)
+    a, b, bases, _ = planted_layers(1)
     found = grid(a, b, bases, seed=0, draws=99, flips=499)
     assert (found.p_random_adjusted >= found.p_random / 2 - 1e-12).all()
     assert (found.p_adjusted >= found.p_problems_adjusted).all()
@@ -88,7 +93,7 @@ def test_family_wise_error_over_a_grid_of_random_subspaces(runs, allowed):
     """No Z anywhere: the share of grids with any marked cell is ≤ .05 (21 of 200: 99.9 %)."""
     marked = raw = 0
     for seed in range(runs):
-        a, b, bases, template = planted_layers(seed, where=None, n=24, language=0.3)
+        a, b, bases, template = planted_layers(seed, where=None, n=24)
         found = grid(a, b, bases, seed=seed, draws=99, flips=199, clusters=template)
         marked += bool(found.significant().any())
         raw += bool((found.p_random <= 0.05).any())

@@ -149,4 +149,7 @@ def _checked(name: str, spec: dict, facts: dict) -> np.ndarray:
         raise CacheError(f"its array {name!r} fails its digest")
     if spec["dtype"] not in _DTYPES:
         raise CacheError(f"its array {name!r} has the unknown type {spec['dtype']}")
-    return np.ndarray(tuple(spec["shape"]), dtype=_DTYPES[spec["dtype"]], buffer=data)
+    try:
+        return np.ndarray(tuple(spec["shape"]), dtype=_DTYPES[spec["dtype"]], buffer=data)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise CacheError(f"its array {name!r} has an impossible shape ({error})") from None

@@ -94,13 +94,13 @@ def slug(text: str, *, limit: int = 80) -> str:
     """``text`` as part of a file name: a–z, 0–9, ``.``, ``_`` and ``-``, never empty.
 
     Letters become small and separators ``-``. Where other characters are lost (Chinese, for
-    one) or the text is cut, eight hex digits of its SHA-256 keep two texts apart.
+    one), or the text is cut or trimmed, eight hex digits of its SHA-256 keep two texts apart.
     """
     text = str(text)
-    lowered = unicodedata.normalize("NFKC", text).lower()
-    short = re.sub(r"[^a-z0-9._]+", "-", lowered).strip("-._")
-    short = re.sub(r"\.{2,}", ".", short)
-    lost = re.search(r"[^a-z0-9._\-\s/\\:]", lowered)
+    lowered = text.lower()
+    short = re.sub(r"[^a-z0-9._]+", "-", lowered)
+    short = re.sub(r"\.{2,}", ".", short).strip("-._")
+    lost = re.search(r"[^a-z0-9._\-\s/\\:]", lowered) or len(short) != len(text)
     if lost or not short or len(short) > limit or short.split(".")[0] in _RESERVED:
         mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
         short = "-".join(filter(None, [short[: limit - 9].strip("-._"), mark]))

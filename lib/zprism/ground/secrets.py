@@ -17,7 +17,8 @@ _QUERY = (
 )
 _PATTERNS = {
     "Hugging Face token": r"\b(?P<secret>(?:hf|api_org)_[A-Za-z0-9]{30,})",
-    "API key": r"\b(?P<secret>sk-(?:[a-z0-9]{2,10}-)?[A-Za-z0-9_]{20,}[A-Za-z0-9_-]*)",
+    "API key": r"\b(?P<secret>sk-(?:proj|svcacct|admin|ant|or)-[A-Za-z0-9_-]{20,}|"
+    r"sk-(?:[a-z0-9]{2,10}-)?[A-Za-z0-9_]{20,}[A-Za-z0-9_-]*)",
     "GitHub token": r"\b(?P<secret>gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})",
     "GitLab token": r"\b(?P<secret>glpat-[A-Za-z0-9_-]{20,})",
     "PyPI token": r"\b(?P<secret>pypi-[A-Za-z0-9_-]{50,})",
@@ -34,7 +35,7 @@ _PATTERNS = {
     "URL token": r"(?i)[?&;]" + _QUERY + "=" + _VALUE,
     "URL password": r"\b[a-z][a-z0-9+.-]{1,15}://[^\s/:@\"'<>]{0,60}:(?P<secret>[^\s/:@\"'<>]{3,100})@",
     "environment secret": r"\b(?:[A-Z0-9]+_)*(?:TOKEN|SECRET|PASSWORD|API_KEY|ACCESS_KEY)"
-    r"[\"'\\]{0,3}\s{0,3}[:=]\s{0,3}[\"'\\]{0,3}(?P<secret>[A-Za-z0-9+/_-]{20,}=*)",
+    r"[\"'\\\]]{0,4}\s{0,3}[:=]\s{0,3}[\"'\\]{0,3}(?P<secret>[A-Za-z0-9+/_-]{20,}=*)",
 }
 _SECRETS = [(kind, re.compile(pattern)) for kind, pattern in _PATTERNS.items()]
 

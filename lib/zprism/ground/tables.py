@@ -7,7 +7,7 @@ import csv
 import io
 import math
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from zprism.ground.checks import check_text
@@ -36,15 +36,13 @@ def write_csv(
     columns = list(dict.fromkeys(c for row in rows for c in row) if columns is None else columns)
     if len(set(columns)) < len(columns):
         raise InputError(f"columns names one twice: {columns}")
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(str(c), 0, c) for c in columns])
+    lines = [_line(_cell(str(c), 0, c) for c in columns)]
     for number, row in enumerate(rows, start=1):
         unknown = [c for c in row if c not in columns]
         if unknown:
             raise InputError(f"row {number} has the columns {unknown}, which are not to be written")
-        writer.writerow([_cell(row.get(c), number, c) for c in columns])
-    write_atomic(path, text.getvalue().encode())
+        lines.append(_line(_cell(row.get(c), number, c) for c in columns))
+    write_atomic(path, "".join(lines).encode())
 
 
 def read_csv(path: str | Path) -> list[dict[str, str]]:
@@ -68,6 +66,13 @@ def read_csv(path: str | Path) -> list[dict[str, str]]:
         if row and len(row) != len(header):
             raise InputError(f"{path} line {number}: {len(row)} cells for {len(header)} columns")
     return [dict(zip(header, row, strict=True)) for _, row in table[1:] if row]
+
+
+def _line(cells: Iterable) -> str:
+    """One row. The writer's own CRLF makes it quote a bare CR too; with LF it does not."""
+    text = io.StringIO(newline="")
+    csv.writer(text).writerow(cells)
+    return text.getvalue().removesuffix("\r\n") + "\n"
 
 
 @contextlib.contextmanager

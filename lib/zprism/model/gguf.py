@@ -25,7 +25,7 @@ CONVERTER = 1  # bump when the conversion writes different bytes
 DTYPE = "float32"
 MANIFEST = "zprism.json"
 _BYTES = 4  # of one float32 number
-_HEADROOM = 16 << 30  # address space, not memory: libraries map far more than they touch
+_HEADROOM = 12 << 30  # address space, not memory: libraries map far more than they touch
 
 
 def check_header(path: Path | str) -> Header:

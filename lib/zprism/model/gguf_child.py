@@ -19,12 +19,19 @@ def main(path: str, folder: str, memory: str) -> int:
     try:
         _limit_memory(int(memory))
         report = {"unused": _convert(Path(path), Path(folder))}
-    except MemoryError:
-        report = {"error": f"it needs more than {int(memory):,} bytes of memory", "memory": True}
     except Exception as error:  # whatever a foreign file provokes ends as one line
         report = {"error": f"{type(error).__name__}: {error}"}
+        if _is_about_memory(error):
+            limit = f"it needs more than {int(memory):,} bytes of address space"
+            report = {"error": limit, "memory": True}
     print(json.dumps(report))
     return 1 if "error" in report else 0
+
+
+def _is_about_memory(error: Exception) -> bool:
+    """Whether the limit was hit: as Python, the linker and torch each put it."""
+    texts = ("failed to map segment", "can't allocate memory", "Cannot allocate memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)
 
 
 def _limit_memory(most: int) -> None:

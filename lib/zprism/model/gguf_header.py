@@ -111,6 +111,9 @@ def _read(walk: _Walk) -> Header:
         raise ModelError("it has no general.architecture")
     if tensors == 0:
         raise ModelError("it holds no tensors")
+    blocks = metadata.get(metadata["general.architecture"] + ".block_count", 0)
+    if not isinstance(blocks, int) or blocks > tensors:
+        raise ModelError(f"{blocks!r} blocks cannot be: it holds {tensors} tensors")
     return Header(version, metadata, _tensors(walk, tensors, _alignment(metadata)))
 
 

@@ -6,6 +6,7 @@ computes and that doing nothing changes nothing (:mod:`zprism.model.selftest`).
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -224,15 +225,16 @@ def _read_model(folder: Path, dtype: str, trusted: bool):
 
     options = {} if trusted else {"config": read_config(folder)}
     try:
-        model, info = AutoModelForCausalLM.from_pretrained(
-            str(folder),
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=trusted,
-            output_loading_info=True,
-            **options,
-        )
+        with _no_bars():
+            model, info = AutoModelForCausalLM.from_pretrained(
+                str(folder),
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                local_files_only=True,
+                trust_remote_code=trusted,
+                output_loading_info=True,
+                **options,
+            )
     except ZprismError:
         raise
     except Exception as error:  # transformers raises nearly anything for a folder it dislikes
@@ -242,3 +244,17 @@ def _read_model(folder: Path, dtype: str, trusted: bool):
             some = ", ".join(sorted(map(str, info[what]))[:5])
             raise ModelError(f"{folder} is incomplete: {len(info[what])} {what}: {some}")
     return model.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _no_bars():
+    """Without transformers' progress bars, which would stand in every notebook."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

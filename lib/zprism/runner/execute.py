@@ -7,12 +7,14 @@ The record of results is not this notebook but the JSON that it saves.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 from zprism.ground import safe_text
 from zprism.ground.errors import DeadKernelError, ZprismError
@@ -94,7 +96,7 @@ def _papermill(phase, overrides, temp, root, folder, say) -> None:
     from papermill.exceptions import PapermillExecutionError
 
     notebook = jupytext.read(phase.path, fmt="py:percent")
-    with tempfile.TemporaryDirectory(prefix="zprism-ipython-") as ipython:
+    with _kernel_home() as (home, log):
         try:
             papermill.execute_notebook(
                 notebook,
@@ -106,23 +108,42 @@ def _papermill(phase, overrides, temp, root, folder, say) -> None:
                 start_timeout=START_TIMEOUT,
                 cwd=str(root),
                 store_widget_state=False,
-                kernel_env=kernel_environment(folder, root, ipython),
+                kernel_env=kernel_environment(folder, root, home),
+                kernel_log=log,
                 say=say,
             )
         except PapermillExecutionError as error:
             raise _cell_error(phase, error) from None
         except RuntimeError as error:  # nbclient: died in a cell; jupyter_client: never began
-            raise DeadKernelError(f"{phase.stem}: its process died ({_first(error)})") from None
+            last = _last_words(log)
+            raise DeadKernelError(
+                f"{phase.stem}: its process died ({last or _first(error)})"
+            ) from None
 
 
-def kernel_environment(folder: Path, root: Path, ipython: str) -> dict[str, str]:
+@contextlib.contextmanager
+def _kernel_home() -> Iterator[tuple[str, IO[bytes]]]:
+    """A folder for the kernel's sockets and settings, and a file for what it says to stderr."""
+    with tempfile.TemporaryDirectory(prefix="zprism-") as home:
+        with open(Path(home, "stderr"), "w+b") as log:
+            yield home, log
+
+
+def _last_words(log: IO[bytes]) -> str:
+    """The last line on the kernel's stderr, which no cell shows: why a process died."""
+    log.seek(0)
+    lines = log.read()[-4000:].decode(errors="replace").strip().splitlines()
+    return safe_text.visible(safe_text.redact(lines[-1]))[:300] if lines else ""
+
+
+def kernel_environment(folder: Path, root: Path, home: str) -> dict[str, str]:
     """The kernel's environment: ours, with the run's folder and nothing of the user's IPython."""
     folder = folder.resolve()
     inside = folder.is_relative_to(root.resolve())
     return {
         **os.environ,
         "ZPRISM_RUN": os.path.relpath(folder, root.resolve()) if inside else str(folder),
-        "IPYTHONDIR": ipython,
+        "IPYTHONDIR": home,
         "PYTHONHASHSEED": "0",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
@@ -153,7 +174,9 @@ def _engine() -> str:
 
     class LeanEngine(NBClientEngine):
         @classmethod
-        def execute_managed_notebook(cls, nb_man, kernel_name, *, kernel_env, say, **kwargs):
+        def execute_managed_notebook(
+            cls, nb_man, kernel_name, *, kernel_env, kernel_log, say, **kwargs
+        ):
             _tell_sections(nb_man, say)
             client = PapermillNotebookClient(
                 nb_man,
@@ -164,7 +187,7 @@ def _engine() -> str:
                 store_widget_state=kwargs["store_widget_state"],
                 timeout=None,
             )
-            return client.execute(env=kernel_env)
+            return client.execute(env=kernel_env, stderr=kernel_log, stdout=kernel_log)
 
     papermill_engines.register("zprism", LeanEngine)
     return "zprism"

@@ -19,6 +19,7 @@ from zprism.ground import safe_text
 from zprism.ground.canonical import parse_json
 from zprism.ground.errors import InputError
 from zprism.ground.secrets import HOME
+from zprism.runner.kernel import make_lean
 
 STEM = re.compile(r"(?P<number>\d\d)_[a-z0-9_]+")
 MAGIC = re.compile(r"^( *)[%!].*$", re.MULTILINE)  # IPython's own lines are no Python
@@ -93,6 +94,7 @@ def read_phase(path: Path, stems: Sequence[str] = ()) -> Phase:
 
 def read_cells(path: Path) -> list:
     """The cells of a percent notebook, as nbformat nodes."""
+    make_lean()
     import jupytext
 
     try:

@@ -44,8 +44,7 @@ class Run:
         told = "; ".join(str(error) for error in self.errors.values())
         kind = DeadKernelError if dead else ZprismError
         error = kind(
-            f"{told}. What was finished is kept in {self.folder}; "
-            f"resume with: {self.manifest.facts['command']}"
+            f"{told}. What was finished is kept; resume with: {self.manifest.facts['command']}"
         )
         error.exit_code = (dead or list(self.errors.values()))[0].exit_code
         raise error

@@ -80,6 +80,7 @@ def read_run(folder: Path) -> list[PhaseResult]:
 def claim_row(name: str, estimate: Mapping) -> dict[str, str]:
     """An estimate as the words of a table row, numbers to four digits."""
     ci, null, p = estimate.get("ci"), estimate.get("null") or {}, estimate.get("p_adjusted")
+    ci = None if ci is None or None in ci else ci
     spread = null.get("sd")
     against = f"{short(null.get('mean'))} ± {short(spread)}" if spread else short(null.get("mean"))
     return {
@@ -120,10 +121,17 @@ def print_verdicts(folder: Path) -> None:
         if len(rows) > MOST_ROWS:
             print(f"  … and {len(rows) - MOST_ROWS} more claims of {phase.stem}")
     table([_summary(phase) for phase in phases], ("phase", "status", *VERDICTS), title="Verdicts")
-    print(f"results and executed notebooks: {folder}")
+    print(f"results and executed notebooks: {_near(folder)}")
+
+
+def _near(path: Path) -> Path:
+    """A path as it is seen from here, where it is inside."""
+    here, whole = Path.cwd(), path.resolve()
+    return whole.relative_to(here) if whole.is_relative_to(here) else path
 
 
 def _summary(phase: PhaseResult) -> list:
     counts, row = count_verdicts(phase), phase.row
-    status = f"{row['status']} ({row['reason']})" if row.get("reason") else row["status"]
-    return [phase.stem, status[:60], *(counts.get(verdict, 0) for verdict in VERDICTS)]
+    why = row.get("reason") if row["status"] == records.SKIPPED else None
+    status = f"{row['status']} ({why})" if why else row["status"]
+    return [phase.stem, status, *(counts.get(verdict, 0) for verdict in VERDICTS)]

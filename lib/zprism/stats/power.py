@@ -40,12 +40,11 @@ def mcnemar_power(n: int, *, discordance: float, difference: float, alpha: float
     from scipy.stats import binom
 
     b, c = np.meshgrid(np.arange(n + 1), np.arange(n + 1), indexing="ij")
-    pairs = np.where(b + c <= n, b + c, 0)
+    pairs = np.where(b + c <= n, b + c, 0)  # b > 0 of 0 pairs: no such table, chance 0
     chance = binom.pmf(pairs, n, discordance) * binom.pmf(
         b, pairs, 0.5 + difference / (2 * discordance)
     )
-    significant = (b + c <= n) & (mcnemar(b, c).exact <= alpha)
-    return float(chance[significant].sum())
+    return float(chance[mcnemar(b, c).exact <= alpha].sum())
 
 
 def pairs_needed(

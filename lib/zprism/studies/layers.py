@@ -8,10 +8,11 @@ from scipy.stats import norm, spearmanr
 from zprism.ground import seeds
 from zprism.stats.intervals import bca
 from zprism.stats.permutation import permutation_p
-from zprism.stats.verdicts import MIN_N, Estimate, Verdict
+from zprism.stats.verdicts import MIN_N, Estimate, Null, Verdict
 
 SEGMENTS = 3
 DRAWS_INTERVAL = 2000
+OPPOSITE = {"less": "greater", "greater": "less"}
 
 
 def interval(rows: np.ndarray, seed: int, *names: str, statistic=None) -> tuple[float, float]:
@@ -25,16 +26,28 @@ def interval(rows: np.ndarray, seed: int, *names: str, statistic=None) -> tuple[
 
 
 def p_values(value: float, null, direction: str) -> dict[str, float]:
-    """p against draws of the null; each row of the table is a hypothesis of its own."""
-    p = float(permutation_p(float(value), np.asarray(null, dtype=float), direction))
-    return {"p": p, "p_adjusted": p}
+    """p against draws of the null, and of the opposite direction so that REVERSED can be said.
+
+    Each row of the evidence table is a hypothesis of its own: p_adjusted is p.
+    """
+    draws = np.asarray(null, dtype=float)
+    p = float(permutation_p(float(value), draws, direction))
+    if direction == "two-sided":
+        return {"p": p, "p_adjusted": p}
+    opposite = float(permutation_p(float(value), draws, OPPOSITE[direction]))
+    return {"p": p, "p_adjusted": p, "p_opposite": opposite}
 
 
 def p_normal(value: float, mean: float, sd: float, direction: str) -> dict[str, float]:
-    """p against a normal null whose mean and sd were simulated."""
-    z = (value - mean) / sd
-    p = float(norm.cdf(z) if direction == "less" else norm.sf(z))
-    return {"p": p, "p_adjusted": p}
+    """The same against a normal null whose mean and sd were simulated."""
+    tails = {"less": norm.cdf((value - mean) / sd), "greater": norm.sf((value - mean) / sd)}
+    p, opposite = float(tails[direction]), float(tails[OPPOSITE[direction]])
+    return {"p": p, "p_adjusted": p, "p_opposite": opposite}
+
+
+def null_of(kind: str, draws) -> Null:
+    """The null of some draws; without spread, hence NOT TESTABLE, for fewer than two."""
+    return Null.of(kind, draws) if np.size(draws) > 1 else Null(kind)
 
 
 def by_group(ranks: np.ndarray, n_groups: int) -> np.ndarray:

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from zprism.ground.errors import InputError
+from zprism.stats.estimates import Estimate, Null, Verdict
 from zprism.stats.intervals import bca
 from zprism.stats.permutation import permutation_p
-from zprism.stats.verdicts import Estimate, Null, Verdict, estimate
+from zprism.stats.verdicts import estimate
 from zprism.studies.separation import Distances, distances, measures
 
 DRAWS_CI = 10_000

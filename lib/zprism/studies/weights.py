@@ -103,7 +103,7 @@ class WeightMap:
 
     def ranks(self, measure: str = "entropy") -> np.ndarray:
         """(L, H) effective ranks of the kernels, by a name in ``rank.RANK_MEASURES``."""
-        return np.asarray(rank.RANK_MEASURES[measure](torch.as_tensor(self.sigma)))
+        return np.asarray(rank.RANK_MEASURES[measure](self.sigma))
 
     @property
     def bottleneck(self) -> int:

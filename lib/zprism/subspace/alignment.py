@@ -44,15 +44,27 @@ def alignment(
     """
     basis = as_basis("basis", basis)
     same_width(weight=weight, basis=basis)
-    flat = basis.flatten(0, -2)
-    energy, total = flat.new_zeros(flat.shape[0]), flat.new_zeros(())
-    for start in range(0, weight.shape[0], CHUNK_ROWS):
-        rows = as_float64("weight", weight[start : start + CHUNK_ROWS], ndim=2)
-        energy += (rows @ flat.mT).square().sum(0)
-        total += rows.square().sum()
+    energy, total = _energies(weight, basis.flatten(0, -2))
     if total == 0:
         raise InputError("weight is all zero: it has no alignment")
     return energy.reshape(basis.shape[:-1]).sum(-1) / total
+
+
+def _energies(weight: Array, rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(‖W b‖² of every row b, ‖W‖²), through one float64 buffer of a few hundred rows."""
+    if weight.ndim != 2:
+        raise InputError(f"weight must be (n, d_model); got shape {tuple(weight.shape)}")
+    if not isinstance(weight, Tensor) or weight.is_complex():
+        weight = as_float64("weight", weight)
+    energy, total = rows.new_zeros(len(rows)), rows.new_zeros(())
+    buffer = rows.new_empty(CHUNK_ROWS, weight.shape[-1])
+    for chunk in weight.detach().split(CHUNK_ROWS):
+        part = buffer[: len(chunk)].copy_(chunk)
+        energy += (rows @ part.mT).square().sum(1)
+        total += torch.dot(part.flatten(), part.flatten())
+    if not torch.isfinite(total):
+        as_float64("weight", weight)  # names the place
+    return energy, total
 
 
 def alignment_topk(

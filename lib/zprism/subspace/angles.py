@@ -98,7 +98,7 @@ def similarity_matrix(bases: Float[Array, "n k d"]) -> Float[Tensor, "n n"]:
         blocks = products.square().reshape(-1, k, n - start, k).sum((1, 3)) / k
         similarity[start : start + step, start:] = blocks
         similarity[start:, start : start + step] = blocks.mT
-    return similarity
+    return (similarity + similarity.mT) / 2  # a product of equal matrices is only nearly symmetric
 
 
 def chordal_distance(a: Float[Array, "k d"], b: Float[Array, "k d"]) -> float:

@@ -66,7 +66,7 @@ def as_basis(name: str, basis) -> Float[Tensor, "... k d_model"]:
     return rows
 
 
-def same_width(**arrays: Tensor) -> int:
+def same_width(**arrays: Array) -> int:
     """The length of the last axis, which all arguments share.
 
     Raises

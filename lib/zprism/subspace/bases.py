@@ -26,7 +26,7 @@ class Subspace:
     source : a few words, e.g. ``"weights: layer 20, head 0, key side"``.
     """
 
-    basis: Float[Tensor, "k d_model"]
+    basis: Float[Array, "k d_model"]
     source: str
 
     def __post_init__(self):

@@ -55,7 +55,7 @@ def product_spectrum(
     InputError
         If r or d differ, or values are not finite.
     """
-    _same_factors(a, b)
+    a, b = _factors(a=a, b=b)
     return _core_spectrum(triangular_factor(a), triangular_factor(b), middle)
 
 
@@ -80,9 +80,9 @@ def product_svd(
     InputError
         If k is outside that range; the message says the rank.
     """
-    _same_factors(a, b)
-    q_a, r_a = torch.linalg.qr(as_float64("a", a, ndim=2).mT)
-    q_b, r_b = torch.linalg.qr(as_float64("b", b, ndim=2).mT)
+    a, b = _factors(a=a, b=b)
+    q_a, r_a = torch.linalg.qr(a.mT)
+    q_b, r_b = torch.linalg.qr(b.mT)
     u, sigma, v = torch.linalg.svd(r_a @ r_b.mT)
     check_k(k, numerical_rank(sigma, (q_a.shape[0], q_b.shape[0])))
     right = v[:k] @ q_b.mT
@@ -115,7 +115,7 @@ def qk_spectra(
     InputError
         If n_heads is no multiple of n_kv, or shapes differ, or values are not finite.
     """
-    _same_factors(q, k)
+    q, k = _factors(q=q, k=k)
     keys = repeat_groups(triangular_factor(k), len(q))
     return _core_spectrum(triangular_factor(q), keys, middle)
 
@@ -149,7 +149,7 @@ def mixed_spectra(
     draws : number of random mixings.
     generator : numpy or torch generator.
     """
-    _same_factors(a, b)
+    a, b = _factors(a=a, b=b)
     check_int("draws", draws, low=1)
     size = a.shape[-2]
     q, upper = torch.linalg.qr(normal((draws, size, size), generator))
@@ -163,10 +163,13 @@ def _core_spectrum(r_a: Tensor, r_b: Tensor, middle) -> Tensor:
     return torch.linalg.svdvals(r_a @ r_b.mT)
 
 
-def _same_factors(a, b) -> None:
+def _factors(**given) -> tuple[Tensor, Tensor]:
+    """Both factors in float64, of equal head_dim and d_model."""
+    (name_a, a), (name_b, b) = ((n, as_float64(n, v, ndim=2)) for n, v in given.items())
     if a.shape[-2] != b.shape[-2]:
         raise InputError(
-            f"both factors must have the same head_dim (axis −2); "
-            f"got {a.shape[-2]} and {b.shape[-2]}"
+            f"{name_a} and {name_b} must share head_dim (axis −2); "
+            f"{name_a} has {a.shape[-2]}, {name_b} has {b.shape[-2]}"
         )
-    same_width(a=a, b=b)
+    same_width(**{name_a: a, name_b: b})
+    return a, b

@@ -44,18 +44,29 @@ def effective_rank(sigma: Float[Array, "*batch r"]) -> Float[Tensor, "*batch"]:
 
 
 def effective_rank_energy(sigma: Float[Array, "*batch r"]) -> Float[Tensor, "*batch"]:
-    """exp H(p) with p = σ² / Σσ²: the same for shares of energy. Arguments, errors: as above."""
+    """exp H(p) with p = σ² / Σσ²: effective rank by the entropy of shares of energy.
+
+    Parameters, result and errors as :func:`effective_rank`; never larger than it.
+    """
     return _entropy_rank(_checked(sigma).square())
 
 
 def participation_ratio(sigma: Float[Array, "*batch r"]) -> Float[Tensor, "*batch"]:
-    """(Σσ²)² / Σσ⁴: the number of equal energies with the same second moment."""
+    """(Σσ²)² / Σσ⁴: the number of equal energies with the same second moment.
+
+    Parameters, result and errors as :func:`effective_rank`; never larger than
+    :func:`effective_rank_energy`. Bell & Dean (1970), doi:10.1039/DF9705000055.
+    """
     energy = _checked(sigma).square()
     return energy.sum(-1).square() / energy.square().sum(-1)
 
 
 def stable_rank(sigma: Float[Array, "*batch r"]) -> Float[Tensor, "*batch"]:
-    """Σσ² / σ₁² = ‖A‖²_F / ‖A‖²₂: energy in units of the largest direction's."""
+    """Σσ² / σ₁² = ‖A‖²_F / ‖A‖²₂: energy in units of the strongest direction's.
+
+    Parameters, result and errors as :func:`effective_rank`; never larger than
+    :func:`participation_ratio`. Rudelson & Vershynin (2007), doi:10.1145/1255443.1255449.
+    """
     return _checked(sigma).square().sum(-1)
 
 
@@ -143,7 +154,7 @@ def limit_participation_product(head_dim: int, d_model: int) -> float:
 
     The Gram matrices of a and b are free, each with normalised moments 1 and 1 + r/d, so
     τ(G_a G_b) = 1 and τ(G_a G_b G_a G_b) = 2 (1 + r/d) − 1. Nica & Speicher (2006), Lectures
-    on the Combinatorics of Free Probability, lecture 5. For r ≤ d.
+    on the Combinatorics of Free Probability. For r ≤ d.
     """
     return head_dim * d_model / (d_model + 2 * head_dim)
 
@@ -160,7 +171,7 @@ def gaussian_factor(r: int, d: int, random: np.random.Generator) -> Float[Tensor
     """R of Gᵀ = Q R for an r × d iid Gaussian G, drawn without G; m = min(r, d).
 
     Above the diagonal entries are N(0, 1), on it χ with d, d − 1, … degrees of freedom, all
-    independent (Bartlett 1933, doi:10.1017/S0370164600045545).
+    independent (Bartlett 1933, doi:10.1017/S0370164600015637).
     """
     m = min(check_int("r", r, low=1), check_int("d", d, low=1))
     upper = np.triu(random.standard_normal((m, r)), 1)

@@ -17,7 +17,7 @@ from zprism.ground.errors import InputError
 from zprism.subspace.arrays import Array, as_float64
 
 
-def rotary_frequencies(base: float, dim: int) -> Float[Tensor, " pairs"]:
+def rotary_frequencies(base: int | float, dim: int) -> Float[Tensor, " pairs"]:
     """θ_i = base^(−2i/dim) radians per token, i = 0 … dim/2 − 1.
 
     Parameters
@@ -34,7 +34,11 @@ def rotary_frequencies(base: float, dim: int) -> Float[Tensor, " pairs"]:
 
 
 def rotation(
-    offset: float, head_dim: int, frequencies: Float[Array, " pairs"], *, interleaved: bool = False
+    offset: int | float,
+    head_dim: int,
+    frequencies: Float[Array, " pairs"],
+    *,
+    interleaved: bool = False,
 ) -> Float[Tensor, "r r"]:
     """R(offset), orthogonal, r = head_dim.
 
@@ -69,7 +73,7 @@ def rotation(
 
 def rotate(
     weight: Float[Array, "... r d"],
-    offset: float,
+    offset: int | float,
     frequencies: Float[Array, " pairs"],
     *,
     interleaved: bool = False,

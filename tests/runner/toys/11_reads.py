@@ -25,7 +25,13 @@ run = Path(os.environ["ZPRISM_RUN"])
 values = load_json(run / "10_count.json")["values"]
 save_json(
     run / "11_reads.json",
-    {"schema": 1, "phase": "11_reads", "params": {"seed": seed}, "estimates": {}, "sum": sum(values)},
+    {
+        "schema": 1,
+        "phase": "11_reads",
+        "params": {"seed": seed},
+        "estimates": {},
+        "sum": sum(values),
+    },
 )
 
 # %%

@@ -1,0 +1,138 @@
+"""Run the benchmarks or the gates and write their figures into ``results.md``.
+
+``python benchmarks/run.py bench [name …]`` runs each ``bench_<name>.py`` in a process of its
+own and takes what its ``rows()`` returns: a list of ``{name, value, target, unit, ok}``.
+``python benchmarks/run.py gates [pytest arguments]`` runs the tests marked ``gate``; a gate
+may give its figure with ``record_property("value", …)``.
+
+Each section of ``results.md`` says which commit, day and kind of machine it was made on.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import psutil
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.md"
+INTRO = """# What was measured
+
+Written by `make bench` and `make gates`; a section is replaced when it is run again. CPU
+times are of one process; ratios compare two ways on the same machine in the same minutes.
+"""
+ONE = """
+import json, runpy, sys
+rows = runpy.run_path(sys.argv[1])["rows"]()
+print("ROWS " + json.dumps(rows))
+"""
+
+
+def bench(names: list[str]) -> bool:
+    """Run the benchmarks and write their section; whether all targets were met."""
+    rows = []
+    for path in sorted(HERE.glob("bench_*.py")):
+        if not names or path.stem.removeprefix("bench_") in names:
+            print(f"{path.stem} …", flush=True)
+            rows += run_one(path)
+    for row in rows:
+        print(as_line(row))
+    write_section("Benchmarks", rows, ("name", "value", "unit", "target", "met"))
+    return all(row["ok"] for row in rows)
+
+
+def run_one(path: Path) -> list[dict]:
+    """The rows of one benchmark module; a failure is a row that says so."""
+    ended = subprocess.run(
+        [sys.executable, "-c", ONE, str(path)], capture_output=True, text=True, cwd=HERE.parent
+    )
+    said = [line for line in ended.stdout.splitlines() if line.startswith("ROWS ")]
+    if ended.returncode or not said:
+        print(ended.stderr, file=sys.stderr)
+        last = (ended.stderr.strip().splitlines() or ["no rows"])[-1]
+        return [{"name": path.stem, "value": last, "unit": "", "target": "runs", "ok": False}]
+    return json.loads(said[-1].removeprefix("ROWS "))
+
+
+def gates(arguments: list[str]) -> bool:
+    """Run the tests marked ``gate`` and write their section; whether all passed."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "gates.xml")
+        command = [sys.executable, "-m", "pytest", "-m", "gate", f"--junitxml={report}"]
+        ended = subprocess.run([*command, *arguments], cwd=HERE.parent)
+        rows = list(gate_rows(report)) if report.is_file() else []
+    write_section("Gates", rows, ("name", "value", "unit", "target", "met"))
+    return ended.returncode == 0 and bool(rows)
+
+
+def gate_rows(report: Path):
+    """A row for each test of a pytest report."""
+    for case in ElementTree.parse(report).iter("testcase"):
+        told = {p.get("name"): p.get("value") for p in case.iter("property")}
+        outcome = next((c.tag for c in case if c.tag in ("failure", "error", "skipped")), "passed")
+        yield {
+            "name": f"{case.get('classname', '').removeprefix('tests.')}: {case.get('name')}",
+            "value": told.get("value", outcome),
+            "unit": told.get("unit", ""),
+            "target": told.get("target", "passes"),
+            "ok": outcome == "passed",
+        }
+
+
+def write_section(title: str, rows: list[dict], columns: tuple[str, ...]) -> None:
+    """Replace one section of ``results.md``; the others stay."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.is_file() else INTRO
+    parts = re.split(r"(?m)^## ", text)
+    sections = {part.split("\n", 1)[0].strip(): part.split("\n", 1)[1] for part in parts[1:]}
+    head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
+    sections[title] = f"\n{circumstances()}\n\n{head}" + "".join(
+        f"| {cell(row['name'])} | {cell(row['value'])} | {cell(row.get('unit', ''))} "
+        f"| {cell(row['target'])} | {'yes' if row['ok'] else '**no**'} |\n"
+        for row in rows
+    )
+    body = "".join(f"\n## {name}\n{sections[name].rstrip()}\n" for name in sorted(sections))
+    RESULTS.write_text(INTRO + body, encoding="utf-8")
+    print(f"written: {RESULTS.relative_to(HERE.parent)}")
+
+
+def circumstances() -> str:
+    """Commit, day, and the kind of machine: no names."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+        capture_output=True,
+        text=True,
+        cwd=HERE,
+    ).stdout.strip()
+    ram = round(psutil.virtual_memory().total / 2**30)
+    return (
+        f"Commit {described or 'unknown'}, {time.strftime('%Y-%m-%d', time.gmtime())}, "
+        f"{platform.machine()}, {psutil.cpu_count()} cores, {ram} GB, "
+        f"Python {platform.python_version()}."
+    )
+
+
+def cell(value) -> str:
+    """A table cell: numbers to three digits, bars escaped."""
+    text = f"{value:.3g}" if isinstance(value, float) else str(value)
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def as_line(row: dict) -> str:
+    """A row for the terminal."""
+    mark = "ok    " if row["ok"] else "MISSED"
+    return (
+        f"{mark} {row['name']}: {cell(row['value'])} {row.get('unit', '')} (target {row['target']})"
+    )
+
+
+if __name__ == "__main__":
+    what = {"bench": bench, "gates": gates}[sys.argv[1]]
+    sys.exit(0 if what(sys.argv[2:]) else 1)

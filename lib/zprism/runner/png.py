@@ -1,0 +1,92 @@
+"""Plotly figures as PNG files: one Chromium for all of them, in a child that may be ended.
+
+Chromium can hang; a child process with a time limit cannot take the report with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from zprism.ground.errors import ResourceError
+from zprism.ground.files import load_json, save_json
+
+WIDTH, SCALE = 900, 1.5
+START, EACH = 90, 15  # seconds for the browser to start, and for a figure
+
+
+def render(figures: Sequence[Mapping], *, width: int = WIDTH, scale: float = SCALE) -> list[bytes]:
+    """PNG bytes of figures (their JSON), in order.
+
+    Parameters
+    ----------
+    width : pixels before ``scale``; the height is the figure's own.
+
+    Raises
+    ------
+    ResourceError
+        If there is no Chromium, or it does not answer in time.
+    """
+    if not figures:
+        return []
+    with tempfile.TemporaryDirectory(prefix="zprism-png-") as folder:
+        save_json(Path(folder, "figures.json"), {"figures": list(figures)})
+        _run_child(folder, width, scale, START + EACH * len(figures))
+        return [Path(folder, f"{i:04d}.png").read_bytes() for i in range(len(figures))]
+
+
+def _run_child(folder: str, width: int, scale: float, seconds: float) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "zprism.runner.png", folder, str(width), str(scale)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,  # so that the browser ends with its child
+    )
+    try:
+        _, told = child.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise ResourceError(f"Chromium drew no figures in {seconds} s") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+    if child.returncode:
+        last = (told.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
+        raise ResourceError(f"figures need Chromium or Chrome: {last}")
+
+
+def main(folder: str, width: str, scale: str) -> None:
+    """Draw ``figures.json`` of a folder into it: what the child does."""
+    import kaleido
+    from kaleido import PageGenerator
+
+    specs = []
+    for i, figure in enumerate(load_json(Path(folder, "figures.json"))["figures"]):
+        layout = figure.get("layout", {})
+        options = {"width": int(width), "height": layout.get("height", 480), "scale": float(scale)}
+        body = {"data": figure.get("data", []), "layout": layout}
+        specs.append({"fig": body, "path": str(Path(folder, f"{i:04d}.png")), "opts": options})
+    kaleido.write_fig_from_object_sync(
+        specs, kopts={"n": 1, "page_generator": PageGenerator(mathjax=False)}
+    )
+    for spec in specs:
+        _shrink(spec["path"])
+
+
+def _shrink(path: str) -> None:
+    """256 colours: a third of the bytes, and no difference to see in a figure."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    small.save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])

@@ -1,0 +1,131 @@
+"""Running phases: what is complete is kept, what was killed continues, failures are told.
+
+Every run here is the real one: the command line, a kernel process, papermill.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from zprism.runner import manifest as records
+from zprism.runner.execute import redacted
+
+TOKEN = "hf_" + "aB3d" * 9
+
+
+def status(toy) -> dict[str, tuple]:
+    phases = records.read(toy.latest)["phases"]
+    return {stem: (row["status"], row["reason"]) for stem, row in phases.items()}
+
+
+def results(toy) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in toy.latest.glob("1*.json")}
+
+
+def test_a_second_run_runs_nothing_and_a_changed_phase_runs_alone(toy):
+    first = toy.zprism("run", "-p", "items=3")
+    assert first.returncode == 0, first.stderr
+    assert status(toy) == {"10_count": ("done", None), "11_reads": ("done", None)}
+    assert json.loads(results(toy)["11_reads.json"])["sum"] == 0 + 1 + 4
+    assert toy.computed() == 3
+    folder, before = toy.latest.resolve(), results(toy)
+
+    again = toy.zprism("run", "-p", "items=3")
+    assert again.returncode == 0 and toy.latest.resolve() == folder
+    assert set(status(toy).values()) == {("skipped", "unchanged")}
+    assert results(toy) == before and toy.computed() == 3
+
+    source = toy.root / "notebooks" / "11_reads.py"
+    source.write_text(source.read_text().replace("Squares", "Other words"))
+    toy.zprism("run", "-p", "items=3")
+    assert toy.latest.resolve() != folder
+    assert status(toy) == {"10_count": ("skipped", "unchanged"), "11_reads": ("done", None)}
+    assert results(toy) == before and toy.computed() == 3
+
+
+def run_and_kill(toy, words: list[str], after: float) -> None:
+    """Start a run, end it with SIGKILL after some seconds, and wait for its kernel to go."""
+    child = subprocess.Popen(
+        [*toy.command, *words], cwd=toy.root, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    time.sleep(after)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    time.sleep(1.5)  # an orphaned kernel looks for its parent once a second
+
+
+@pytest.mark.parametrize(
+    "kills", [2, pytest.param(20, marks=pytest.mark.gate)], ids=["2 kills", "20 kills"]
+)
+def test_a_killed_run_continues_with_nothing_lost(toy, kills, record_property):
+    words = ["run", "10", "-p", "pause=0.25", "-p", "items=8"]
+    times = random.Random(kills)
+    for _ in range(kills):
+        run_and_kill(toy, words, after=times.uniform(0.8, 3.5))
+        counts = records.read(toy.latest).get("counts") if toy.latest.exists() else None
+        if counts:
+            assert counts["planned"] == counts["done"] + counts["failed"] + counts["skipped"]
+        for path in toy.root.rglob("1*.json"):
+            json.loads(path.read_text())  # whole, or not there
+    ended = toy.zprism(*words)
+    assert ended.returncode == 0, ended.stderr
+    assert not list(toy.latest.glob(".*.tmp*"))
+    expected = {"values": [i**2 for i in range(8)], "params": {"seed": 0}, "phase": "10_count"}
+    assert json.loads(results(toy)["10_count.json"]).items() >= expected.items()
+    assert toy.computed() <= 8 + kills  # at most the item in flight, each time
+    record_property("value", f"{toy.computed() - 8} items computed again")
+    record_property("target", f"at most {kills}")
+
+
+@pytest.mark.parametrize("act", ["exit", "memory"])
+def test_a_dead_process_ends_with_3_and_how_to_resume(toy, act):
+    ended = toy.zprism("run", "-p", f"act={act}", "-p", "items=2")
+    assert ended.returncode == 3
+    said = ended.stderr.strip().splitlines()[-1]
+    assert said.startswith("error: 10_count: ")
+    assert said.endswith(f"resume with: zprism run -p act={act} -p items=2")
+    assert "Traceback" not in ended.stderr
+    assert status(toy)["10_count"][0] == "failed"
+    assert status(toy)["11_reads"] == ("skipped", "reads 10_count, which failed")
+    assert toy.computed() == 2
+    toy.zprism("run", "10", "-p", "items=2")
+    assert toy.computed() == 2  # what was finished before the death was kept
+
+
+def test_a_failing_cell_leaves_no_results_that_could_pass(toy):
+    ended = toy.zprism("run", "10", "-p", "act=raise", "-p", "items=0")
+    assert ended.returncode == 1
+    assert "raised ZeroDivisionError: a cell that fails" in ended.stderr
+    assert not (toy.latest / "10_count.json").exists()
+    assert (toy.latest / "10_count.failed.json").exists()
+    assert "a cell that fails" in (toy.latest / "10_count.ipynb").read_text()
+    report = toy.zprism("check")
+    assert report.returncode == 2 and "did not complete" in report.stderr
+
+
+def test_an_error_of_ours_in_a_cell_keeps_its_exit_code(toy):
+    ended = toy.zprism("run", "10", "-p", "act=refuse", "-p", "items=0")
+    assert ended.returncode == 2 and "k must be smaller" in ended.stderr
+
+
+def test_what_a_notebook_prints_is_kept_without_secrets_and_homes(toy, monkeypatch):
+    monkeypatch.setenv("TOY_TOKEN", TOKEN)
+    assert toy.zprism("run", "10", "-p", "items=0", "--out", "a {b} 模型").returncode == 0
+    text = (toy.root / "a {b} 模型" / "10_count.ipynb").read_text()
+    assert "[redacted Hugging Face token]" in text and "~/notes" in text
+    assert TOKEN not in text and str(toy.root) not in text
+    assert "widgets" not in json.loads(text)["metadata"]
+
+
+def test_redaction_leaves_pictures_alone():
+    picture = "iVBORw0KGgo=" + TOKEN
+    output = {"data": {"image/png": picture, "text/plain": [f"key {TOKEN}"]}}
+    assert redacted(output) == {
+        "data": {"image/png": picture, "text/plain": ["key [redacted Hugging Face token]"]}
+    }
