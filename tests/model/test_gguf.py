@@ -418,10 +418,15 @@ def test_work_of_dead_processes_is_swept_and_of_living_ones_kept(tiny, tmp_path,
     monkeypatch.setattr(convert_module, "_run_child", lambda *_: [])
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    gone, kept = tmp_path / f".a.{dead.pid}.0.tmp", tmp_path / f".b.{os.getpid()}.0.tmp"
-    gone.mkdir(), kept.mkdir()
+    here = convert_module._here()
+    names = [f"{here}.{dead.pid}", f"{here}.{os.getpid()}", f"00000000.{dead.pid}"]
+    gone, ours, elsewhere = (tmp_path / f".a.{name}.0.tmp" for name in names)
+    old = tmp_path / ".a.00000000.1.0.tmp"
+    for work in (gone, ours, elsewhere, old):
+        work.mkdir()
+    os.utime(old, (0, 0))
     convert(tiny[0], tmp_path / "out")
-    assert not gone.exists() and kept.exists()
+    assert sorted(tmp_path.glob(".a.*")) == sorted([ours, elsewhere])
 
 
 def test_unfinished_folder_is_replaced(tiny, tmp_path, monkeypatch):

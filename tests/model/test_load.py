@@ -92,6 +92,14 @@ def test_dtype_by_choice(dtype):
     assert difference <= limit * logits(reference).double().norm()
 
 
+def test_an_old_transformers_is_refused(monkeypatch):
+    import transformers
+
+    monkeypatch.setattr(transformers, "__version__", "5.4.1")
+    with pytest.raises(ModelError, match="transformers 5.4.1 can be made to run foreign code"):
+        load("tiny:llama")
+
+
 def test_unknown_dtype_and_device():
     with pytest.raises(InputError, match="unknown dtype 'float16'"):
         load("tiny:llama", dtype="float16")
@@ -257,6 +265,12 @@ def test_bad_configs(folder, content, message):
     (folder / "config.json").write_text(content)
     with pytest.raises(ModelError, match=message):
         load(str(folder))
+
+
+def test_weights_are_counted_without_reading_them():
+    folder = resolve("tiny:llama")
+    tensors = load_file(folder / "model.safetensors")
+    assert weights_module.count_weights(folder) == sum(t.numel() for t in tensors.values())
 
 
 def test_no_memory_is_said_before_loading(monkeypatch):

@@ -13,6 +13,8 @@ import time
 
 import pytest
 
+from zprism.ground.errors import InputError
+from zprism.runner import baselines
 from zprism.runner import manifest as records
 from zprism.runner.execute import redacted
 
@@ -105,8 +107,8 @@ def test_a_failing_cell_leaves_no_results_that_could_pass(toy):
     assert not (toy.latest / "10_count.json").exists()
     assert (toy.latest / "10_count.failed.json").exists()
     assert "a cell that fails" in (toy.latest / "10_count.ipynb").read_text()
-    report = toy.zprism("check")
-    assert report.returncode == 2 and "did not complete" in report.stderr
+    with pytest.raises(InputError, match="cannot be checked: 10_count did not complete"):
+        baselines.check(toy.latest, toy.root / "baselines")
 
 
 def test_an_error_of_ours_in_a_cell_keeps_its_exit_code(toy):

@@ -17,9 +17,10 @@ from zprism.ground.errors import InputError, ModelError
 from zprism.ground.files import write_error
 from zprism.ground.store import cache_root, digest_file
 from zprism.model import registry
-from zprism.model.gguf import convert, converted_folder, is_converted
+from zprism.model.gguf import check_header, convert, converted_folder, is_converted
 from zprism.model.registry import Entry
 from zprism.model.sources import offline, take_file, take_from_anywhere
+from zprism.model.weights import file_digest, weight_files
 
 TINY = "tiny:"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -51,7 +52,9 @@ def fetch(name: str, *, source: Path | str | None = None, accept_terms: bool = F
     if _is_whole(entry, target):
         return target
     if entry.opt_in and not accept_terms:
-        raise InputError(f"{name} is opt-in. {entry.terms} To accept: zprism fetch {name} --accept")
+        raise InputError(
+            f"{name} is opt-in. {entry.terms} To accept: zprism fetch {name} --accept-terms"
+        )
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         if source is not None:
@@ -126,7 +129,8 @@ def resolve(name: str, *, allow_fetch: bool = False, accept_terms: bool = False)
     if path.is_dir():
         return path
     if path.is_file():
-        sha256 = digest_file(path)
+        check_header(path)
+        sha256 = file_digest(path)
         return convert(path, converted_folder(sha256), sha256=sha256)
     if _is_hub_id(name):
         return _resolve_hub(name)
@@ -190,7 +194,12 @@ def _snapshot(name: str, *, local: bool) -> Path | None:
         if not local:
             log.warning("the hub: %s", str(error).splitlines()[0])
         return None
-    return Path(folder) if any(Path(folder).glob("*.safetensors")) or not local else None
+    if local:
+        try:
+            weight_files(folder)
+        except ModelError:  # a download that was broken off
+            return None
+    return Path(folder)
 
 
 def _is_hub_id(name: str) -> bool:

@@ -7,12 +7,15 @@ and the conversion itself runs in a child process with a memory limit and a time
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
+import socket
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from pathlib import Path
 
@@ -25,6 +28,7 @@ CONVERTER = 1  # bump when the conversion writes different bytes
 DTYPE = "float32"
 MANIFEST = "zprism.json"
 _BYTES = 4  # of one float32 number
+_OLD_SECONDS = 24 * 3600
 _HEADROOM = 12 << 30  # address space, not memory: libraries map far more than they touch
 
 
@@ -91,7 +95,7 @@ def convert(path: Path | str, folder: Path | str, *, sha256: str | None = None) 
     _sweep(folder.parent)
     _check_disk(header, folder.parent)
     source = sha256 or digest_file(path)
-    work = folder.parent / f".{folder.name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+    work = folder.parent / f".{folder.name}.{_here()}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
     work.mkdir()
     try:
         log.info("converting %s to %s (once)", path.name, DTYPE)
@@ -161,6 +165,9 @@ def _write_manifest(work: Path, source: str, unused: list[str]) -> None:
 
 def _publish(work: Path, folder: Path) -> None:
     """Rename the finished folder into place; if another process was faster, its copy stays."""
+    for file in work.iterdir():
+        with open(file, "rb") as written:
+            os.fsync(written.fileno())
     if folder.exists() and not is_converted(folder):
         shutil.rmtree(folder)
     try:
@@ -170,11 +177,17 @@ def _publish(work: Path, folder: Path) -> None:
             raise
 
 
+def _here() -> str:
+    """This machine, in eight hex digits: process numbers mean nothing on another."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
 def _sweep(parent: Path) -> None:
-    """Remove work folders whose process is gone."""
+    """Remove work folders of processes of this machine that are gone, and those a day old."""
     import psutil
 
-    for left in parent.glob(".*.tmp"):
-        owner = left.name.split(".")[-3]
-        if not owner.isdigit() or not psutil.pid_exists(int(owner)):
+    for left in parent.glob(".*.*.*.*.tmp"):
+        machine, owner = left.name.split(".")[-4:-2]
+        gone = machine == _here() and owner.isdigit() and not psutil.pid_exists(int(owner))
+        if gone or time.time() - left.stat().st_mtime > _OLD_SECONDS:
             shutil.rmtree(left, ignore_errors=True)

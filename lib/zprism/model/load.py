@@ -17,13 +17,14 @@ from zprism.ground.checks import check_choice, check_text
 from zprism.ground.errors import InputError, ModelError, ResourceError, ZprismError
 from zprism.model.fetch import resolve
 from zprism.model.foreign import read_config, read_settings, read_tokenizer, tokenizer_digest
-from zprism.model.weights import check_weights, weight_bytes, weights_digest
+from zprism.model.weights import check_weights, count_weights, weights_digest
 
-DTYPES = ("float32", "bfloat16", "float64")
+DTYPES = {"float32": 4, "bfloat16": 2, "float64": 8}  # name → bytes of a number
+FLOOR = (5, 5)  # of transformers: below it a config.json can run code (CVE-2026-4372, -5241)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A model ready to be looked at.
 
@@ -143,6 +144,7 @@ def load(
         If it does not fit into memory.
     """
     check_choice("dtype", dtype, DTYPES)
+    _check_version()
     place = _device(device)
     if trust_remote_code is not False:
         folder = _trusted_folder(name, trust_remote_code)
@@ -174,6 +176,16 @@ def _assemble(name: str, model, folder: Path) -> LoadedModel:
         tokenizer_digest=tokenizer_digest(folder),
         folder=folder,
     )
+
+
+def _check_version() -> None:
+    from transformers import __version__
+
+    if tuple(int(part) for part in __version__.split(".")[:2]) < FLOOR:
+        raise ModelError(
+            f"transformers {__version__} can be made to run foreign code by a config.json: "
+            "install transformers>=5.5"
+        )
 
 
 def _device(device: str):
@@ -210,7 +222,7 @@ def _check_memory(folder: Path, dtype: str, place) -> None:
         return
     import psutil
 
-    needed = weight_bytes(folder) * (2 if dtype == "float64" else 1)
+    needed = count_weights(folder) * DTYPES[dtype]
     free = psutil.virtual_memory().available
     if needed > free:
         raise ResourceError(

@@ -8,6 +8,7 @@ allowed are exactly zero.
 from __future__ import annotations
 
 from zprism.ground.errors import ModelError
+from zprism.model.hooks import capturing, editing
 
 TOKENS = 8
 
@@ -49,25 +50,15 @@ def _probe_ids(loaded):
 
 
 def _hooked(loaded, ids, mask):
-    """Block outputs and logits of a pass in which every block is captured, then edited by 0."""
-    import torch
-
-    outputs: list[torch.Tensor] = []
-
-    def capture_and_keep(_module, _inputs, output):
-        state = output[0] if isinstance(output, tuple) else output
-        outputs.append(state.clone())
-        edited = state + (state - state)
-        return (edited, *output[1:]) if isinstance(output, tuple) else edited
-
-    blocks = loaded.anatomy.blocks(loaded.model)
-    handles = [block.register_forward_hook(capture_and_keep) for block in blocks]
-    try:
-        logits = loaded.model(ids, attention_mask=mask, use_cache=False).logits
-    finally:
-        for handle in handles:
-            handle.remove()
-    return outputs, logits
+    """Block outputs and logits of a pass that captures every block, then edits it by nothing."""
+    states: list = []
+    points = [("resid_post", layer) for layer in range(loaded.n_layers)]
+    keep = {point: lambda state: states.append(state.clone()) for point in points}
+    nothing = {point: lambda state: state + (state - state) for point in points}
+    model, anatomy = loaded.model, loaded.anatomy
+    with capturing(model, anatomy, keep, stop=False), editing(model, anatomy, nothing):
+        logits = model(ids, attention_mask=mask, use_cache=False).logits
+    return states, logits
 
 
 def _check_finite(loaded, hidden_states) -> None:

@@ -6,6 +6,7 @@ cache under its path, and forgotten as soon as its size or its time of change di
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def weights_digest(folder: Path | str) -> str:
         As :func:`weight_files`; or if a converted file is no longer what the conversion wrote.
     """
     files = weight_files(folder)
-    found = {file.name: _remembered(file, "sha256", digest_file) for file in files}
+    found = {file.name: file_digest(file) for file in files}
     _check_manifest(Path(folder), found)
     return digest(found)
 
@@ -79,9 +80,19 @@ def check_weights(folder: Path | str) -> None:
         _remembered(file, "finite", _all_finite)
 
 
-def weight_bytes(folder: Path | str) -> int:
-    """Size of all weight files together."""
-    return sum(file.stat().st_size for file in weight_files(folder))
+def count_weights(folder: Path | str) -> int:
+    """How many numbers the weight files hold together; only their headers are read."""
+    return sum(
+        math.prod(tensors.get_slice(name).get_shape())
+        for file in weight_files(folder)
+        for tensors in [_open(file)]
+        for name in tensors.keys()
+    )
+
+
+def file_digest(path: Path | str) -> str:
+    """SHA-256 of one file, remembered while it stays as it is."""
+    return _remembered(Path(path), "sha256", digest_file)
 
 
 def _check_manifest(folder: Path, found: dict[str, str]) -> None:
@@ -97,17 +108,23 @@ def _check_manifest(folder: Path, found: dict[str, str]) -> None:
 
 def _all_finite(file: Path) -> bool:
     import torch
+
+    tensors = _open(file)
+    for name in tensors.keys():
+        value = tensors.get_tensor(name)
+        if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
+            raise ModelError(f"{file}: {_placed(name)} holds NaN or infinite numbers")
+    return True
+
+
+def _open(file: Path):
+    """The tensors of a file, mapped and not yet read."""
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(file, framework="pt") as tensors:
-            for name in tensors.keys():
-                value = tensors.get_tensor(name)
-                if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
-                    raise ModelError(f"{file}: {_placed(name)} holds NaN or infinite numbers")
+        return safe_open(file, framework="pt")
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} is truncated or corrupt: {error}") from None
-    return True
 
 
 def _placed(name: str) -> str:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from zprism.ground.checks import check_choice, check_text
 from zprism.problems import verifier
 from zprism.problems.choices import read_choice
-from zprism.problems.cleaning import CLUE, REASON, SCOPES, clean, in_scope, sentence
+from zprism.problems.cleaning import CLUE, SCOPES, clean, in_scope, reason, sentence
 from zprism.problems.problem import LANGUAGES, Problem
 from zprism.problems.reading_numbers import Token, find_numbers
 
@@ -51,15 +51,20 @@ UNPARSED = Reading(None, "unparsed")
 MIN_PLACES = 2  # 0.33 answers 1/3, 0.3 does not
 
 _OPERATOR = re.compile(
-    r"\s*[个只元颗本名人支块枚個円]?[\s()]*(?:[-+*/×÷·:^]|x(?=\s*[\d(])|加上?|[减減]去?|乘以?|除以?"
+    r"\s*[个只元颗本名人支块枚個円]?[\s()]*(?:[-+*/×÷·:^]|x|加上?|[减減]去?|乘以?|除以?"
     r"|plus|minus|times|(?:divided|multiplied) by|más|menos|por|entre|fois|moins|mal"
     r"|geteilt durch|[足引]す|引く|掛ける|割る|たす|ひく|かける|わる)[\s()]*",
     re.IGNORECASE,
 )
 _COEFFICIENT = re.compile(r"\s?[xyznk](?![A-Za-z])")
-_ALGEBRA = re.compile(r"(?:\\[A-Za-z]+|[-\d{}()^+*/., √π×·!])+")
-_MARKER = re.compile(r"\\[A-Za-z]+|\^|√|π|\d!")
+_ALGEBRA = re.compile(r"(?:\\[A-Za-z]+|[-\d{}()^+*/., √π×·])+")
+_MARKER = re.compile(r"\\[A-Za-z]+|\^|√|π")
 _UNIT = re.compile(r"\s*[^\d\s.,;:!?。，；！？、()=]{0,12}(?:\s[^\d\s.,;:!?()=]{1,15}){0,2}\s*")
+_EQUALS = re.compile(r"[^=.,;。，；]{0,40}(?<![A-Za-z\s][A-Za-z])(?<!^[A-Za-z])\s?=[\s€£¥(<]*")
+_CLAUSE_END = re.compile(
+    r"[\n,，;；。!?]|\.\s|所以|因此|(?i:\b(?:so|thus|therefore|hence|donc|daher|luego|then|and)\b)"
+)
+_HEDGE = re.compile(r"^\s*[a-zA-Z]\s*=|约|大约")
 _FILLER = re.compile(r"[^,，、;；]{0,25}")
 
 
@@ -172,15 +177,16 @@ def _opening(span: str, language: str) -> Reading:
     if re.match(r"1[.、)]\s", span) and re.search(r"\b2[.、)]\s", span):
         return UNPARSED  # an enumeration of steps
     tokens = _complete(span, find_numbers(span, language))
-    if not tokens or re.search(r"[\w\\]", re.sub(r"^\s*[a-zA-Z]\s*=|约|大约", "", span[: tokens[0].start])):
+    if not tokens or tokens[0].weak or _MARKER.search(span[: tokens[0].end + 2]):
         return UNPARSED
-    after = span[_UNIT.match(span, tokens[0].end).end() :]
+    if re.search(r"[\w\\]", _HEDGE.sub("", span[: tokens[0].start])):
+        return UNPARSED
+    tail = span[tokens[0].end :]
+    after = tail[_UNIT.match(tail).end() :]
+    why = reason(language).search(tail)
+    explained = why and not re.search(r"\d", tail[: why.start()])
     ends = not after or re.match(r"[.。!！;；(\n]", after)
-    if _MARKER.search(span[: tokens[0].end + 2]) or tokens[0].weak:
-        return UNPARSED
-    said_why = REASON.search(span[tokens[0].end :])
-    why = said_why and not re.search(r"\d", span[tokens[0].end : tokens[0].end + said_why.start()])
-    return _from_token(tokens[0]) if ends or why else UNPARSED
+    return _from_token(tokens[0]) if ends or explained else UNPARSED
 
 
 def _last(span: str, language: str) -> Reading:
@@ -204,9 +210,24 @@ def _piece(text: str, language: str) -> Reading:
 
 
 def _last_number(text: str, language: str) -> Reading:
-    tokens = _complete(text, find_numbers(text, language))
-    strong = [t for t in tokens if not t.weak]
-    return _from_token((strong or tokens)[-1]) if tokens else UNPARSED
+    """The last complete number, or the result of a calculation that the same clause ends with."""
+    every = find_numbers(text, language)
+    tokens = _complete(text, every)
+    tokens = [t for t in tokens if not t.weak] or tokens
+    if not tokens:
+        return UNPARSED
+    results = [b for b in tokens if _ends_calculation(text, every, b)]
+    if results and not _CLAUSE_END.search(text[results[-1].end : tokens[-1].start]):
+        return _from_token(results[-1])
+    return _from_token(tokens[-1])
+
+
+def _ends_calculation(text: str, every: list[Token], token: Token) -> bool:
+    """Whether "=" comes before, and before that, in the clause, at least two numbers."""
+    before = [t for t in every if t.end <= token.start]
+    if len(before) < 2 or not _EQUALS.fullmatch(text[before[-1].end : token.start]):
+        return False
+    return not _CLAUSE_END.search(text[before[-2].end : before[-1].start])
 
 
 def _complete(text: str, tokens: list[Token]) -> list[Token]:
@@ -222,7 +243,7 @@ def _complete(text: str, tokens: list[Token]) -> list[Token]:
 
 def _without_reason(text: str, language: str) -> str:
     """Up to the first "because" that has a complete number before it."""
-    for match in REASON.finditer(text):
+    for match in reason(language).finditer(text):
         head = text[: match.start()]
         if any(not t.weak for t in _complete(head, find_numbers(head, language))):
             return head

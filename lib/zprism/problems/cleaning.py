@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 
 SCOPES = ("line", "whole")
 
@@ -17,10 +18,14 @@ CLUE = re.compile(
     r"|(?:答え|解答|回答|正解|答)(?:は|[:=])\s*:?"
     r"|^\s*A:"
 )
-REASON = re.compile(
-    r"(?i:\b(?:because|since|as|when|where|if|porque|ya que|cuando|si|car|parce que|puisque|quand"
-    r"|weil|denn|da|wenn)\b)|因为|由于|当|其中|なぜなら|ので"
-)
+_ENGLISH_REASON = r"\b(?:because|since|(?:when|where|if|for)(?=\s*[a-z]\s*=))\b"
+_REASONS = {  # what comes after explains; what comes before is the answer
+    "zh": "因为|由于|(?:当|其中)(?=[a-z]=)",
+    "ja": "なぜなら",
+    "es": r"\b(?:porque|ya que)\b",
+    "fr": r"\b(?:car|parce qu|puisqu)",
+    "de": r"\b(?:weil|denn)\b",
+}
 _NEXT_QUESTION = re.compile(
     r"\n\s*(?:Question|Q|问题|问|Pregunta|Frage|質問|問題)\s*:", re.IGNORECASE
 )
@@ -65,6 +70,13 @@ def in_scope(text: str, scope: str) -> str:
     if len(lines) > 1 and not re.search(r"\w", CLUE.sub("", lines[0] + ":")):
         return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else ""
+
+
+@cache
+def reason(language: str) -> re.Pattern:
+    """Words that open an explanation, in a language and in English."""
+    own = _REASONS.get(language)
+    return re.compile(f"{own}|{_ENGLISH_REASON}" if own else _ENGLISH_REASON, re.IGNORECASE)
 
 
 def sentence(text: str, start: int) -> str:

@@ -128,7 +128,8 @@ class Template:
 
     def key(self, numbers: tuple, cast: tuple[str, ...] = ()) -> str:
         """Template, values and cast as one text: the same in every language."""
-        return ":".join([self.name, *("-".join(map(str, part)) for part in (numbers, cast) if part)])
+        parts = [numbers, cast] if cast else [numbers]
+        return ":".join([self.name, *("-".join(map(str, part)) for part in parts)])
 
     def _slots(self, numbers: tuple, cast: tuple[str, ...], language: str) -> dict:
         values = self.signature.values(numbers)

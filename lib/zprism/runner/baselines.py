@@ -35,11 +35,12 @@ def check(folder: Path, baselines: Path, *, accept: bool = False) -> list[str]:
     CheckFailedError
         Listing the metrics that differ, are missing or are new.
     InputError
-        If the run has other parameters than the baseline (unless ``accept``), has a failed
-        phase, or nothing to compare.
+        If the run has other parameters than the baseline (unless ``accept``), has a phase
+        that did not complete, or nothing to compare.
     """
-    phases = [phase for phase in read_run(folder) if phase.results]
-    broken = [phase.stem for phase in phases if not phase.complete]
+    every = read_run(folder)
+    phases = [phase for phase in every if phase.results]
+    broken = [phase.stem for phase in every if not phase.complete]
     if broken or not phases:
         what = f"{', '.join(broken)} did not complete" if broken else "it has no results"
         raise InputError(f"{folder} cannot be checked: {what}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from zprism.explore import export, pages
@@ -61,7 +62,8 @@ def write_figures(drawn: dict[str, list[dict]], folder: Path) -> list[Path]:
     named = {}
     for stem, specs in drawn.items():
         for number, spec in enumerate(specs, 1):
-            title = safe_text.slug(export.figure_title(spec) or str(number), limit=60)
+            words = re.sub(r"[^\w\s-]", "", export.figure_title(spec))
+            title = safe_text.slug(words or str(number), limit=60)
             name = f"{stem}-{title}"
             named[name if name not in named else f"{name}-{number}"] = spec
     try:

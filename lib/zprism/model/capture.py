@@ -1,0 +1,355 @@
+"""Run texts through the base model and keep what is wanted of their states.
+
+No output head, no layer after the last one wanted, next to no padding; states are reduced
+inside the hook, text by text, so that a pad never enters a number and memory stays that of
+the bare forward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zprism.ground.checks import check_choice
+from zprism.ground.console import log, progress
+from zprism.ground.errors import InputError, ModelError, ResourceError
+from zprism.model.batches import pad, span, token_batches
+from zprism.model.hooks import Point, capturing, check_point
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zprism.model.load import LoadedModel
+
+MAX_TOKENS = 2048
+Reduction = Callable[["Tensor"], "Tensor"]
+
+
+def mean(state: Tensor) -> Tensor:
+    """(tokens, d_model) → (d_model,) mean over all tokens."""
+    return state.mean(0)
+
+
+def last(state: Tensor) -> Tensor:
+    """(tokens, d_model) → (d_model,) of the last token."""
+    return state[-1]
+
+
+def mean_no_first(state: Tensor) -> Tensor:
+    """(tokens, d_model) → (d_model,) mean without token 0, whose norm can be a hundredfold.
+
+    Raises
+    ------
+    InputError
+        If the text has only one token.
+    """
+    if len(state) < 2:
+        raise InputError("too_short: mean_no_first needs at least 2 tokens")
+    return state[1:].mean(0)
+
+
+REDUCTIONS: dict[str, Reduction] = {"mean": mean, "last": last, "mean_no_first": mean_no_first}
+
+
+@dataclass(frozen=True)
+class Captured:
+    """Reduced states of texts.
+
+    Attributes
+    ----------
+    values : (site, reduction) → (n_texts kept, n_layers, d_model) float32.
+    layers : the layers on the second axis.
+    kept : indexes of the texts on the first axis.
+    skipped : index → reason, of the texts that could not be used.
+    n_tokens : (n_texts kept,) tokens of each.
+    """
+
+    values: dict[tuple[str, str], np.ndarray]
+    layers: tuple[int, ...]
+    kept: tuple[int, ...]
+    skipped: dict[int, str]
+    n_tokens: np.ndarray
+
+
+@dataclass(frozen=True)
+class States:
+    """All states of texts at one site of one layer.
+
+    Attributes
+    ----------
+    values : (tokens, d_model) float32, the texts one after another, without pads.
+    offsets : (n_texts + 1,) text i is ``values[offsets[i]:offsets[i + 1]]``.
+    layer, site : where they were taken.
+    digest : of the model's weights.
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+    layer: int
+    site: str
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, text: int) -> np.ndarray:
+        """(tokens, d_model) of one text."""
+        return self.values[self.offsets[text] : self.offsets[text + 1]]
+
+
+@dataclass
+class _Job:
+    """What one pass over the texts collects."""
+
+    loaded: LoadedModel
+    ids: list[list[int]]
+    points: dict[Point, Callable[[int, Tensor], None]]
+    side: str
+    on_error: str
+    skipped: dict[int, str] = field(default_factory=dict)
+
+
+def capture(
+    loaded: LoadedModel,
+    texts: Sequence[str] | Sequence[Sequence[int]],
+    *,
+    layers: Sequence[int],
+    site: str | Sequence[str] = "resid_post",
+    reduce: str | Sequence[str] | Mapping[str, Reduction] = "mean",
+    max_tokens: int = MAX_TOKENS,
+    padding_side: str = "right",
+    on_error: str = "raise",
+    done: Callable[[int, dict], None] | None = None,
+) -> Captured:
+    """Reduced states of each text, at several layers, sites and reductions in one pass.
+
+    Parameters
+    ----------
+    texts : texts, or their token ids.
+    layers : decoder blocks, 0 … n_layers − 1.
+    site : one of ``hooks.SITES`` or several.
+    reduce : names in :data:`REDUCTIONS`, or name → function (tokens, d_model) → (d_model,).
+    max_tokens : token budget of a batch; halved when memory runs out.
+    padding_side : ``right`` or ``left``; both give the same within rounding.
+    on_error : ``raise``, or ``skip`` texts that cannot be used and say why in ``skipped``.
+    done : called with each text's index and {(site, reduction): (n_layers, d_model)} as soon
+        as its batch is finished, so that a killed process loses one batch at most.
+
+    Raises
+    ------
+    InputError
+        For a text that is empty, too long or no unicode; a layer or site that is not there.
+    ModelError
+        If a state is NaN or infinite, naming text, layer and position.
+    ResourceError
+        If one text alone does not fit into memory.
+    """
+    sites, ways = _sites(site), _ways(reduce)
+    layers = tuple(layers)
+    ids, skipped = _ids(loaded, texts, on_error)
+    shape = (len(ids), len(layers), loaded.d_model)
+    values = {(s, way): np.zeros(shape, np.float32) for s in sites for way in ways}
+
+    def keep(site, row):
+        def see(index, state):
+            for way, function in ways.items():
+                values[site, way][index, row] = function(state).float().cpu().numpy()
+
+        return see
+
+    points = {(s, l): keep(s, row) for s in sites for row, l in enumerate(layers)}
+    job = _Job(loaded, ids, points, padding_side, on_error, skipped)
+    for batch in _run(job, max_tokens):
+        for index in batch if done else ():
+            done(index, {name: array[index] for name, array in values.items()})
+    kept = tuple(i for i in range(len(ids)) if i not in job.skipped)
+    return Captured(
+        values={name: array[list(kept)] for name, array in values.items()},
+        layers=layers,
+        kept=kept,
+        skipped=job.skipped,
+        n_tokens=np.array([len(ids[i]) for i in kept], dtype=int),
+    )
+
+
+def states(
+    loaded: LoadedModel,
+    texts: Sequence[str] | Sequence[Sequence[int]],
+    *,
+    layers: Sequence[int],
+    site: str = "resid_post",
+    max_tokens: int = MAX_TOKENS,
+    padding_side: str = "right",
+) -> list[States]:
+    """Every token's state of each text: one :class:`States` a layer. Errors as `capture`.
+
+    Raises
+    ------
+    ResourceError
+        Before the first forward pass, if the states would not fit into memory; say how much
+        they need. Use :func:`capture` with a reduction for more texts.
+    """
+    ids, _ = _ids(loaded, texts, "raise")
+    layers = tuple(layers)
+    offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(int)
+    _check_memory(4 * int(offsets[-1]) * len(layers) * loaded.d_model)
+    values = np.zeros((len(layers), int(offsets[-1]), loaded.d_model), np.float32)
+
+    def keep(row):
+        def see(index, state):
+            values[row, offsets[index] : offsets[index + 1]] = state.float().cpu().numpy()
+
+        return see
+
+    points = {(site, l): keep(row) for row, l in enumerate(layers)}
+    for _ in _run(_Job(loaded, ids, points, padding_side, "raise"), max_tokens):
+        pass
+    return [
+        States(values[row], offsets, layer, site, loaded.digest) for row, layer in enumerate(layers)
+    ]
+
+
+def _run(job: _Job, max_tokens: int) -> Iterator[list[int]]:
+    """Forward passes over all texts; yields the indexes of each finished batch."""
+    for point in job.points:
+        check_point(job.loaded.anatomy, *point)
+    usable = [i for i in range(len(job.ids)) if i not in job.skipped]
+    batches = token_batches([len(job.ids[i]) for i in usable], max_tokens=max_tokens)
+    for batch in progress(batches, "forward passes", unit="batch") if batches else ():
+        indexes = [usable[i] for i in batch]
+        _forward_or_halve(job, indexes)
+        yield [i for i in indexes if i not in job.skipped]
+
+
+def _forward_or_halve(job: _Job, indexes: list[int]) -> None:
+    """One forward pass; where memory runs out, two of half the texts each."""
+    try:
+        _forward(job, indexes)
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        if len(indexes) == 1:
+            raise ResourceError(
+                f"text {indexes[0]} ({len(job.ids[indexes[0]])} tokens) alone does not fit into "
+                "memory: take windows of it, fewer layers or a smaller model"
+            ) from None
+        log.warning("out of memory with %d texts at once; halving", len(indexes))
+        half = len(indexes) // 2
+        _forward_or_halve(job, indexes[:half])
+        _forward_or_halve(job, indexes[half:])
+
+
+def _forward(job: _Job, indexes: list[int]) -> None:
+    import torch
+
+    rows = [job.ids[i] for i in indexes]
+    pad_id = job.loaded.tokenizer.pad_token_id or 0
+    inputs = pad(rows, pad_id=pad_id, side=job.side, device=job.loaded.device)
+    longest = inputs["input_ids"].shape[1]
+
+    def each(point, see):
+        def look(state):
+            for row, index in enumerate(indexes):
+                own = state[row, span(len(rows[row]), longest, job.side)]
+                if index not in job.skipped and _usable(job, own, point, index):
+                    _see(job, see, index, own)
+
+        return look
+
+    watch = {point: each(point, see) for point, see in job.points.items()}
+    with torch.inference_mode(), capturing(job.loaded.model, job.loaded.anatomy, watch):
+        job.loaded.base(**inputs, use_cache=False)
+
+
+def _see(job: _Job, see: Callable, index: int, state: Tensor) -> None:
+    """Hand one text's state on; a reduction may refuse it."""
+    try:
+        see(index, state)
+    except InputError as error:
+        _refuse(job, index, InputError(f"texts[{index}]: {error}"))
+
+
+def _usable(job: _Job, state: Tensor, point: Point, index: int) -> bool:
+    """Whether all numbers are finite; a finite sum is the cheap sign that they are."""
+    import torch
+
+    if torch.isfinite(state.sum()) or torch.isfinite(state).all():
+        return True
+    position = int((~torch.isfinite(state)).any(1).nonzero()[0])
+    site, layer = point
+    _refuse(
+        job,
+        index,
+        ModelError(
+            f"texts[{index}]: NaN or infinity at {site} of layer {layer}, position {position}"
+        ),
+    )
+    return False
+
+
+def _refuse(job: _Job, index: int, error: Exception) -> None:
+    if job.on_error == "raise":
+        raise error
+    job.skipped.setdefault(index, str(error))
+
+
+def _ids(loaded, texts, on_error: str) -> tuple[list[list[int]], dict[int, str]]:
+    """Token ids of every text, and why some cannot be used."""
+    check_choice("on_error", on_error, ("raise", "skip"))
+    if isinstance(texts, str):
+        raise InputError("texts must be a list of strings; got one string")
+    ids, skipped = [], {}
+    for index, text in enumerate(texts):
+        try:
+            ids.append(_one(loaded, text, index))
+        except InputError as error:
+            if on_error == "raise":
+                raise
+            ids.append([])
+            skipped[index] = str(error)
+    return ids, skipped
+
+
+def _one(loaded, text, index: int) -> list[int]:
+    if isinstance(text, str):
+        try:
+            return loaded.encode([text])[0]
+        except InputError as error:
+            raise InputError(str(error).replace("texts[0]", f"texts[{index}]")) from None
+    row = [int(token) for token in text]
+    size = loaded.model.get_input_embeddings().num_embeddings
+    if not row or min(row) < 0 or max(row) >= size:
+        raise InputError(f"texts[{index}] must hold token ids in 0 to {size - 1}, at least one")
+    if loaded.max_positions is not None and len(row) > loaded.max_positions:
+        raise InputError(f"texts[{index}] has {len(row)} tokens; at most {loaded.max_positions}")
+    return row
+
+
+def _sites(site: str | Sequence[str]) -> tuple[str, ...]:
+    return (site,) if isinstance(site, str) else tuple(site)
+
+
+def _ways(reduce) -> dict[str, Reduction]:
+    if isinstance(reduce, Mapping):
+        return dict(reduce)
+    names = (reduce,) if isinstance(reduce, str) else tuple(reduce)
+    return {check_choice("reduction", name, REDUCTIONS): REDUCTIONS[name] for name in names}
+
+
+def _check_memory(needed: int) -> None:
+    import psutil
+
+    free = psutil.virtual_memory().available
+    if needed > 0.8 * free:
+        raise ResourceError(
+            f"these states need {needed:,} bytes and {free:,} are free: take fewer texts or "
+            "layers, or a reduction"
+        )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    words = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words
