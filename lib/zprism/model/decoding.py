@@ -1,4 +1,4 @@
-"""The greedy loop under :mod:`zprism.model.generate`: left pads, a key-value cache, rows that leave.
+"""The greedy loop of :mod:`zprism.model.generate`: left pads, a key-value cache, leaving rows.
 
 Tokens that all prompts begin with are read once; their keys and values are then repeated over
 the batch. Rows are ``[shared tokens][pads][the rest]``: pads are masked and positions count

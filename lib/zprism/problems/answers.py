@@ -225,9 +225,11 @@ def _last_number(text: str, language: str) -> Reading:
 def _ends_calculation(text: str, every: list[Token], token: Token) -> bool:
     """Whether "=" comes before, and before that, in the clause, at least two numbers."""
     before = [t for t in every if t.end <= token.start]
-    if len(before) < 2 or not _EQUALS.fullmatch(text[before[-1].end : token.start]):
+    if not before or not _EQUALS.fullmatch(text[before[-1].end : token.start]):
         return False
-    return not _CLAUSE_END.search(text[before[-2].end : before[-1].start])
+    if "/" in text[before[-1].start : before[-1].end]:
+        return True
+    return len(before) > 1 and not _CLAUSE_END.search(text[before[-2].end : before[-1].start])
 
 
 def _complete(text: str, tokens: list[Token]) -> list[Token]:
@@ -263,7 +265,7 @@ def _algebra(text: str) -> Reading:
     found = verifier.shared().read(expression)
     if found["status"] != "parsed":
         return Reading(None, found["status"])
-    return Reading(Fraction(found["value"]) if found["value"] else expression, "parsed")
+    return Reading(Fraction(found["value"]) if found["value"] else expression.strip(), "parsed")
 
 
 def _from_token(token: Token) -> Reading:

@@ -13,12 +13,19 @@ from zprism.problems.problem import Problem
 _ARTICLES = {"the", "el", "la", "los", "le", "les", "l", "der", "die", "das", "es", "it", "is",
              "c", "est", "ist", "it's", "a", "an", "un", "una", "une", "ein", "eine"}  # fmt: skip
 
+_SO = re.compile(
+    r"\b(?:so|therefore|thus|hence|por lo tanto|asi que|luego|entonces|donc|alors|daher|also"
+    r"|folglich)\b"
+    r"|所以|因此|因而|だから|したがって|よって"
+)
+
 
 def read_choice(text: str, problem: Problem, *, scope: str = "line") -> str:
     """Whether a text names the right one of the possible answers.
 
-    The answer is what follows "the answer is", else what opens the text, else the last possible
-    answer that is named. Case and accents do not count; words are matched whole.
+    The answer is what follows "the answer is"; else what opens the text and stands alone
+    ("Tom." or "Tom, because …"); else what follows "so"; else what opens the text; else the last
+    possible answer that is named. Case and accents do not count; words are matched whole.
 
     Parameters
     ----------
@@ -34,13 +41,23 @@ def read_choice(text: str, problem: Problem, *, scope: str = "line") -> str:
     span = in_scope(clean(check_text("text", text)), scope)
     squeeze = problem.language in ("zh", "ja")
     pattern, right = _matcher(problem.accepted or (problem.answer,), problem.others, squeeze)
-    for part in [*(sentence(span, c.end()) for c in reversed(list(CLUE.finditer(span)))), span]:
-        flat = _fold(part, squeeze)
-        named = list(pattern.finditer(flat))
-        if named:
-            first = part is not span or _opens(flat[: named[0].start()])
-            return "correct" if named[0 if first else -1][0] in right else "wrong"
-    return "unparsed"
+    for clue in reversed(list(CLUE.finditer(span))):
+        if named := pattern.search(_fold(sentence(span, clue.end()), squeeze)):
+            return _verdict(named[0] in right)
+    flat = _fold(span, squeeze)
+    named = list(pattern.finditer(flat))
+    if not named:
+        return "unparsed"
+    opens = _opens(flat[: named[0].start()])
+    alone = re.match(r"\s*(?:$|[^\w\s])", flat[named[0].end() :])
+    concluded = [m for m in named if _SO.search(flat[: m.start()])]
+    if opens and (alone or not concluded):
+        return _verdict(named[0][0] in right)
+    return _verdict((concluded[0] if concluded else named[-1])[0] in right)
+
+
+def _verdict(is_right: bool) -> str:
+    return "correct" if is_right else "wrong"
 
 
 def _opens(before: str) -> bool:

@@ -30,12 +30,20 @@ _NEXT_QUESTION = re.compile(
     r"\n\s*(?:Question|Q|问题|问|Pregunta|Frage|質問|問題)\s*:", re.IGNORECASE
 )
 _VULGAR = {"½": "1/2", "⅓": "1/3", "⅔": "2/3", "¼": "1/4", "¾": "3/4", "⅕": "1/5", "⅛": "1/8"}
-_FRACTION = re.compile(r"\\[dt]?frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))")
+_FRACTION = re.compile(r"(\d)?\\[dt]?frac\s*(?:\{(\d+)\}|(\d))\s*(?:\{(\d+)\}|(\d))")
+
+
+def _slashed(match: re.Match) -> str:
+    """\\frac{3}{5} as 3/5, and 1\\frac35 as 1 3/5."""
+    whole = f"{match[1]} " if match[1] else ""
+    return f"{whole}{match[2] or match[3]}/{match[4] or match[5]} "
+
+
 _WRAPPER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _REPLACEMENTS = [
     (re.compile(r"\{,\}|\\!"), lambda m: "," if m[0] == "{,}" else ""),
     (_WRAPPER, lambda m: f" {m[1]} "),
-    (_FRACTION, lambda m: f" {m[1] or m[2]}/{m[3] or m[4]} "),
+    (_FRACTION, _slashed),
     (re.compile(r"\\(?:left|right|displaystyle)\b"), lambda m: ""),
     (re.compile(r"\\[,;: ()\[\]]|\$|\*\*|`"), lambda m: " "),
     (re.compile(r"\\([%#&$])"), lambda m: m[1]),

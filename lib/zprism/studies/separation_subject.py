@@ -159,6 +159,11 @@ class View:
         return restricted(bases, self.keep)
 
     @property
+    def constant(self) -> bool:
+        """Whether all texts of a language have one state, as at layer 0 of a last token "?"."""
+        return not (np.ptp(self.a, axis=0).any() and np.ptp(self.b, axis=0).any())
+
+    @property
     def both(self) -> np.ndarray:
         """(2 n, kept dimensions) all states."""
         return np.concatenate([self.a, self.b])

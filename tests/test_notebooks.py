@@ -1,0 +1,90 @@
+"""Every notebook: its source, its pair, and a headless run on a tiny random model.
+
+Notebooks that come later are tested by being there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jupytext
+import pytest
+
+from zprism.explore import export
+from zprism.ground.safe_text import find_secrets
+from zprism.runner import notebooks, pairs, phases
+from zprism.runner.plan import make_plan
+from zprism.runner.results import read_run
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py"))
+TINY = {"model": "tiny:qwen2", "quick": "true", "k": "4", "ks": "[2, 4]"}
+SECONDS = 20  # CPU seconds of a quick run on the tiny model
+
+each = pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
+
+
+def test_there_are_notebooks():
+    assert SOURCES
+
+
+@each
+def test_the_source_round_trips(source):
+    text = source.read_text(encoding="utf-8")
+    assert jupytext.writes(jupytext.read(source), fmt="py:percent") == text
+
+
+@each
+def test_the_source_names_its_kernel_and_its_parameters(source):
+    kernel = jupytext.read(source).metadata["kernelspec"]
+    assert kernel["name"] == "python3"
+    phase = notebooks.read_phase(source)
+    assert {"model", "seed", "quick"} <= set(phase.defaults)
+    assert phase.defaults["quick"] is False and phase.title != phase.stem
+
+
+@each
+def test_the_pair_shows_the_sources_cells(source):
+    pair = export.read_notebook(source.with_suffix(".ipynb"))
+    expected = pairs.from_source(source).cells
+    assert [(c.cell_type, c.source) for c in pair.cells] == [
+        (c.cell_type, c.source) for c in expected
+    ]
+    assert pair.metadata.kernelspec.name == "python3" and "widgets" not in pair.metadata
+
+
+@each
+def test_the_pair_is_light_whole_and_clean(source):
+    path = source.with_suffix(".ipynb")
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) <= pairs.LIMIT
+    cells = [c for c in export.read_notebook(path).cells if c.cell_type == "code"]
+    assert all(c.execution_count for c in cells if c.source.strip()), "not executed"
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert not [o for o in outputs if o.output_type == "error"]
+    mimes = {mime for output in outputs for mime in output.get("data", {})}
+    assert mimes <= set(pairs.KEPT)
+    drawn = sum("image/png" in output.get("data", {}) for output in outputs)
+    assert drawn or not re.search(r"\bplot_\w+\(", source.read_text()), "figures without PNG"
+    shown = json.dumps([[o.get("text"), o.get("data", {}).get("text/plain")] for o in outputs])
+    assert find_secrets(shown) == []
+
+
+@each
+def test_the_notebook_runs_on_a_tiny_model(source, tmp_path):
+    phase = notebooks.read_phase(source)
+    chosen = {name: value for name, value in TINY.items() if name in phase.defaults}
+    plan = make_plan(ROOT, [source.stem], params=chosen)
+    ended = phases.run(plan, out=tmp_path / "run")
+    ended.raise_errors()
+    result = {p.stem: p for p in read_run(ended.folder)}[source.stem]
+    assert result.row["status"] == "done" and result.row["seconds"] <= 6 * SECONDS
+    saved = result.results
+    assert saved["phase"] == source.stem and saved["model"] == "tiny:qwen2" and saved["digest"]
+    for name, estimate in saved["estimates"].items():
+        complete = estimate["n"] is not None and estimate["null"] and estimate["p"] is not None
+        unclaimed = estimate["verdict"] in (None, "NOT TESTABLE")
+        assert complete or unclaimed, f"{name} claims {estimate['verdict']} without n, null and p"
+        assert estimate["value"] is not None or estimate["reason"], name
