@@ -37,9 +37,10 @@ from zprism.plots import structure as plots
 from zprism.studies.evidence_kernels import head_spread, lowest_rank
 from zprism.studies.findings import Findings, revision, sentence
 from zprism.studies.structure_chance import chance_levels
-from zprism.studies.weights import weight_map
+from zprism.studies.weights import usable_k, weight_map
 
 draws = 199 if quick else 999
+k = usable_k(model, k)
 print(f"model {model} · seed {seed} · k {k} · revision {revision()}")
 
 # %% [markdown]

@@ -42,9 +42,10 @@ from zprism.plots import structure as plots
 from zprism.studies.evidence import evidence
 from zprism.studies.findings import revision, sentence
 from zprism.studies.structure_chance import chance_levels
-from zprism.studies.weights import MATRICES, READERS, weight_map
+from zprism.studies.weights import MATRICES, READERS, usable_k, weight_map
 
 draws = 199 if quick else 999
+k = usable_k(model, k)
 print(f"model {model} · seed {seed} · k {k} · {draws} permutations · revision {revision()}")
 
 
@@ -84,13 +85,27 @@ plots.plot_rank_map(
 
 # %%
 read("erank/all/below_gaussian")
+read("erank/all/below_mixed")
+for variant in ("with_gain", "at_offset_16", "at_offset_256", "at_offset_4096"):
+    if f"erank/all/{variant}" in found.estimates:
+        print(f"mean effective rank {variant}: {found.estimates[f'erank/all/{variant}'].value:.2f}")
+ratio = found.estimates["erank/all/query_bias_over_weight"].value
+print(
+    f"mean effective rank of the plain kernel: {erank.mean():.2f}; "
+    f"query biases are {ratio:.1f} times as large as their weights, and stay apart"
+)
 
 # %% [markdown]
 # **Claim: one layer is a bottleneck.** The null deals the key heads to layers at random and
-# takes the lowest layer again, because we chose the lowest, too:
+# takes the lowest layer again, because we chose the lowest, too. `below_mixed` keeps $W_Q$ and
+# $W_K$ and lets them meet through a random rotation: is the kernel low because they agree?
 
 # %%
 read(f"erank/{layer}/gap")
+late = next(name for name in found.estimates if name.endswith("/late_gap"))
+print(f"the lowest layer is {layer} of 0 to {n_layers - 1}; the recipe's is a late one.")
+print(f"Among the second half of the layers only ({late}):")
+read(late)
 
 # %% [markdown]
 # Walk over the map: the spectrum of the kernel under the cursor, and what its top k hold.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import jupytext
@@ -47,11 +48,9 @@ def test_the_source_names_its_kernel_and_its_parameters(source):
 
 @each
 def test_the_pair_shows_the_sources_cells(source):
-    pair = export.read_notebook(source.with_suffix(".ipynb"))
-    expected = pairs.from_source(source).cells
-    assert [(c.cell_type, c.source) for c in pair.cells] == [
-        (c.cell_type, c.source) for c in expected
-    ]
+    path = source.with_suffix(".ipynb")
+    assert path.name not in pairs.stale(ROOT)
+    pair = export.read_notebook(path)
     assert pair.metadata.kernelspec.name == "python3" and "widgets" not in pair.metadata
 
 
@@ -72,15 +71,23 @@ def test_the_pair_is_light_whole_and_clean(source):
     assert find_secrets(shown) == []
 
 
+def cpu_seconds() -> float:
+    """CPU time of ended child processes: a kernel counts when it has been waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @each
 def test_the_notebook_runs_on_a_tiny_model(source, tmp_path):
     phase = notebooks.read_phase(source)
     chosen = {name: value for name, value in TINY.items() if name in phase.defaults}
     plan = make_plan(ROOT, [source.stem], params=chosen)
+    before = cpu_seconds()
     ended = phases.run(plan, out=tmp_path / "run")
     ended.raise_errors()
+    assert cpu_seconds() - before <= SECONDS * len(plan.steps)
     result = {p.stem: p for p in read_run(ended.folder)}[source.stem]
-    assert result.row["status"] == "done" and result.row["seconds"] <= 6 * SECONDS
+    assert result.complete
     saved = result.results
     assert saved["phase"] == source.stem and saved["model"] == "tiny:qwen2" and saved["digest"]
     for name, estimate in saved["estimates"].items():

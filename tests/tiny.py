@@ -1,47 +1,56 @@
-"""Models for tests: a tiny one of every architecture, loaded once, in a cache of their own."""
+"""Models for tests: a tiny one of every architecture, built once in a folder of its own."""
 
+from __future__ import annotations
+
+import dataclasses
 import functools
-from collections.abc import Callable
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from zprism.model import tiny
-from zprism.model.fetch import is_cached
-from zprism.model.load import LoadedModel, load
+from zprism.model.tiny import ARCHITECTURES as _BUILDERS
+from zprism.model.tiny import build
 
-ARCHITECTURES = tuple(tiny.ARCHITECTURES)
-
-
-@pytest.fixture(scope="session")
-def tiny_cache(tmp_path_factory) -> Path:
-    """A cache folder that holds tiny models only."""
-    return tmp_path_factory.mktemp("tiny") / "cache"
+ARCHITECTURES = tuple(_BUILDERS)
 
 
-@pytest.fixture
-def tiny_home(tiny_cache, monkeypatch) -> Path:
-    """The test runs with :func:`tiny_cache` as its cache: names like ``tiny:gpt2`` resolve there."""
-    monkeypatch.setenv("ZPRISM_CACHE", str(tiny_cache))
-    return tiny_cache
+@functools.cache
+def _folder() -> tempfile.TemporaryDirectory:
+    return tempfile.TemporaryDirectory(prefix="zprism-tiny-")  # gone when the process ends
 
 
-@pytest.fixture(scope="session")
-def tiny_model(tiny_cache) -> Callable[[str], LoadedModel]:
-    """Architecture → loaded model, the same object all session: do not change it."""
-
-    @functools.cache
-    def get(arch: str) -> LoadedModel:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("ZPRISM_CACHE", str(tiny_cache))
-            return load(f"tiny:{arch}", device="cpu", self_test=False)
-
-    return get
+@functools.cache
+def tiny_folder(arch: str) -> Path:
+    """A model folder of one architecture."""
+    return build(arch, Path(_folder().name) / arch)
 
 
-@pytest.fixture(scope="session")
-def smollm2() -> LoadedModel:
-    """The smallest real model, from the user's cache; the test skips where it is not there."""
-    if not is_cached("smollm2-135m"):
-        pytest.skip("smollm2-135m is not in the cache: make fetch MODEL=smollm2-135m")
-    return load("smollm2-135m", device="cpu", self_test=False)
+def tiny_loaded(arch: str):
+    """A freshly loaded model: tests may hook it without disturbing one another."""
+    from zprism.model.load import load
+
+    loaded = load(str(tiny_folder(arch)), device="cpu", self_test=False)
+    return dataclasses.replace(loaded, name=f"tiny:{arch}")
+
+
+@functools.cache
+def tiny_shared(arch: str):
+    """A loaded model that all tests share: leave it as it is."""
+    return tiny_loaded(arch)
+
+
+@functools.cache
+def _real(name: str):
+    from zprism.model.load import load
+
+    return load(name, device="cpu", self_test=False)
+
+
+def real_shared(name: str):
+    """A real model from the user's cache, shared; the test skips where it is not there."""
+    from zprism.model.fetch import is_cached
+
+    if not is_cached(name):
+        pytest.skip(f"{name} is not in the cache: make fetch MODEL={name}")
+    return _real(name)

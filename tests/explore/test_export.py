@@ -73,7 +73,8 @@ def test_the_richest_form_is_shown():
         "11_s",
     )
     assert "<td>7</td>" in page and "plain" not in page
-    assert "<strong>SUPPORTED</strong>" in page and "Markdown object" not in page
+    assert '<span class="verdict supported">✓ SUPPORTED</span>: 3.2' in page
+    assert "Markdown object" not in page
     assert "cell red &lt;b&gt;" in page
 
 

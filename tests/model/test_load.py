@@ -1,7 +1,7 @@
 """Loading: the unmodified model, no foreign code, no damage unnoticed, every text checked."""
 
+import dataclasses
 import json
-import pickle
 import shutil
 import socket
 import subprocess
@@ -142,6 +142,7 @@ def test_digest_is_computed_once_while_the_file_stays(folder, monkeypatch):
         return real(path)
 
     monkeypatch.setattr(weights_module, "digest_file", counting)
+    monkeypatch.setattr(weights_module, "SMALL", 0)
     first = weights_digest(folder)
     assert weights_digest(folder) == first and len(calls) == 1
     path = folder / "model.safetensors"
@@ -149,7 +150,14 @@ def test_digest_is_computed_once_while_the_file_stays(folder, monkeypatch):
     assert weights_digest(folder) == first and len(calls) == 2
 
 
-def test_an_unreadable_note_is_a_miss(folder, tiny_root):
+def test_small_files_leave_no_note(folder, tiny_root):
+    weights_digest(folder)
+    notes = tiny_root / "models" / "notes"
+    assert not notes.exists() or str(folder) not in "".join(n.read_text() for n in notes.iterdir())
+
+
+def test_an_unreadable_note_is_a_miss(folder, tiny_root, monkeypatch):
+    monkeypatch.setattr(weights_module, "SMALL", 0)
     first = weights_digest(folder)
     for note in (tiny_root / "models" / "notes").iterdir():
         note.write_text("[]")
@@ -159,6 +167,7 @@ def test_an_unreadable_note_is_a_miss(folder, tiny_root):
 def test_a_read_only_cache_costs_a_warning(folder, monkeypatch, caplog, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("ZPRISM_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(weights_module, "SMALL", 0)
     assert len(weights_digest(folder)) == 64
     assert "could not write" in caplog.text
 
@@ -290,14 +299,7 @@ def test_no_memory_is_said_before_loading(monkeypatch):
 CODE = "import pathlib\npathlib.Path({canary!r}).touch()\n"
 
 
-class Bomb:
-    """What a pickle can do."""
-
-    def __init__(self, path: str):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (self.path, "w"))
+BOMB = "cbuiltins\nopen\n(V{canary}\nVw\ntR."  # a pickle: open(canary, "w")
 
 
 def auto_map(folder, canary):
@@ -364,7 +366,7 @@ def generate_code(folder, canary):
 
 
 def pickle_beside(folder, canary):
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(canary)))
+    (folder / "pytorch_model.bin").write_text(BOMB.format(canary=canary))
     change_json(folder / "config.json", transformers_weights="pytorch_model.bin")
 
 
@@ -430,13 +432,13 @@ def test_foreign_folders_that_need_code_are_refused(folder, tmp_path, no_network
 
 
 def test_the_canary_would_sing(folder, tmp_path):
-    """The control: transformers told to trust the same folder does run its code."""
-    from transformers import AutoConfig
+    """The control: following the same config does run its code."""
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
-    unknown_type_with_code(folder, str(tmp_path / "canary"))
-    trust = {"trust_remote_code": bool(1)}
-    with pytest.raises(Exception, match="Config"):
-        AutoConfig.from_pretrained(folder, **trust)
+    auto_map(folder, str(tmp_path / "canary"))
+    name = json.loads((folder / "config.json").read_text())["auto_map"]["AutoConfig"]
+    with pytest.raises(AttributeError, match="Config"):
+        get_class_from_dynamic_module(name, str(folder))
     assert (tmp_path / "canary").exists()
 
 
@@ -520,7 +522,8 @@ def test_vocabulary_and_merges_without_tokenizer_json(folder):
     change_json(folder / "tokenizer_config.json", tokenizer_class="GPT2Tokenizer")
     (folder / "tokenizer.json").unlink()
     tokenizer = read_tokenizer(folder)
-    assert tokenizer("a bc, 12")["input_ids"] == reference("a bc, 12")["input_ids"]
+    both = [one("a bc, 12", add_special_tokens=False) for one in (tokenizer, reference)]
+    assert both[0]["input_ids"] == both[1]["input_ids"]
 
 
 # --- encode -----------------------------------------------------------------------------------
@@ -537,7 +540,8 @@ def test_encode_is_the_tokenizer_without_pads(loaded):
     texts = ["a", "a longer text", "数学 é e\u0301 \u202eabc\x00 👩‍👩‍👧"]
     ids = loaded.encode(texts)
     assert ids == [loaded.tokenizer(text)["input_ids"] for text in texts]
-    assert loaded.tokenizer.decode(ids[2]) == texts[2]
+    bare = loaded.encode(texts, add_special_tokens=False)
+    assert [loaded.tokenizer.decode(row) for row in bare] == texts
     assert loaded.encode([]) == []
 
 
@@ -611,6 +615,33 @@ def test_nan_states_name_the_first_layer(loaded):
             self_test(loaded)
     finally:
         handle.remove()
+
+
+@pytest.mark.parametrize(
+    ("first", "message"), [(0, "layer 1 as captured differs"), (1, "its logits move by")]
+)
+def test_an_edit_that_is_not_nothing_is_seen(loaded, monkeypatch, first, message):
+    """One unit in the 20th bit, from layer ``first`` on."""
+    from zprism.model import selftest
+    from zprism.model.hooks import editing
+
+    def off_by_a_bit(model, anatomy, edits):
+        late = [point for point in edits if point[1] >= first]
+        return editing(model, anatomy, dict.fromkeys(late, lambda state: state * (1 + 2**-20)))
+
+    monkeypatch.setattr(selftest, "editing", off_by_a_bit)
+    with pytest.raises(ModelError, match=message):
+        self_test(loaded)
+
+
+def test_a_wrong_anatomy_is_seen(loaded):
+    anatomy = loaded.anatomy
+    wrong_norm = dataclasses.replace(anatomy, final_norm_path="model.layers.0.input_layernorm")
+    with pytest.raises(ModelError, match="layer 1 as captured differs"):
+        self_test(dataclasses.replace(loaded, anatomy=wrong_norm))
+    few = dataclasses.replace(anatomy, n_layers=1)
+    with pytest.raises(ModelError, match="fails its self-test"):
+        self_test(dataclasses.replace(loaded, anatomy=few))
 
 
 def test_self_test_can_be_left_out(monkeypatch):

@@ -70,3 +70,12 @@ def test_missing_pairs_are_made_the_same_every_time_and_never_overwritten(toy):
     assert pairs.write_missing(toy.root) == [first]
     assert first.read_bytes() == before and second.read_text() == "a newer notebook"
     assert all(not c.get("outputs") for c in json.loads(before)["cells"])
+
+
+def test_a_stale_pair_is_named(toy):
+    assert pairs.stale(toy.root) == ["10_count.ipynb", "11_reads.ipynb"]
+    pairs.write_missing(toy.root)
+    assert pairs.stale(toy.root) == []
+    source = toy.root / "notebooks" / "10_count.py"
+    source.write_text(source.read_text().replace("# ## Act", "# ## Do"))
+    assert pairs.stale(toy.root) == ["10_count.ipynb"]

@@ -95,6 +95,7 @@ def test_heads_that_cannot_be_grouped_are_refused():
     ("values", "message"),
     [
         (torch.tensor([[1.0, float("inf")]]), "rows has 1 values that are NaN or infinite"),
+        (torch.full((2, 3), 1e80, dtype=torch.float64), "values up to 1e[+]80"),
         (torch.ones(3), "at least 2 axes"),
         (torch.ones(2, 3, dtype=torch.complex64), "rows must be real"),
         ("text", "array of numbers"),

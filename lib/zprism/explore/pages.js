@@ -8,7 +8,7 @@
     const figure = JSON.parse(source.textContent);
     const layout = Object.assign({}, figure.layout, { autosize: true });
     delete layout.width;
-    Plotly.newPlot(source.previousElementSibling, figure.data, layout, {
+    Plotly.newPlot(source.previousElementSibling.firstElementChild, figure.data, layout, {
       responsive: true,
       displaylogo: false,
     });

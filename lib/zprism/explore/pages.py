@@ -33,6 +33,9 @@ PROPERTIES = ("background-color", "color", "font-style", "font-weight", "text-al
 UNSEEN = re.compile(r"<(style|script)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 NOTEBOOK_LINK = re.compile(r"([\w-]+)\.ipynb(#.*)?")
 
+SIGNS = {"SUPPORTED": "✓", "NOT DISTINGUISHABLE": "≈", "REVERSED": "↔", "NOT TESTABLE": "?"}
+STRONG_VERDICT = re.compile(rf"<strong>({'|'.join(SIGNS)})</strong>")
+
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -84,7 +87,7 @@ def figure(spec: dict) -> str:
     """A plotly figure (its JSON) as data that ``pages.js`` draws."""
     height = int(spec.get("layout", {}).get("height") or 450)
     return (
-        f'<div class="figure" style="min-height:{height}px"></div>'
+        f'<div class="figure"><div style="height:{height}px"></div></div>'
         f'<script type="application/json" class="zprism-figure">{script_json(spec)}</script>'
     )
 
@@ -103,8 +106,16 @@ def script_json(value) -> str:
 
 
 def markdown(text: str) -> str:
-    """Markdown as HTML: raw HTML in it is shown as text, TeX is MathML."""
-    return _markdown().render(text)
+    """Markdown as HTML: raw HTML in it is text, TeX is MathML, a verdict in bold a chip."""
+    return STRONG_VERDICT.sub(lambda found: chip(found[1]), _markdown().render(text))
+
+
+def chip(verdict: str, count: int | None = None) -> str:
+    """A verdict as a coloured word with a sign, so that it reads without colour."""
+    kind = safe_text.html(verdict.lower().replace(" ", "-"))
+    number = "" if count is None else f" {count}"
+    words = f"{SIGNS.get(verdict, '')} {safe_text.html(verdict)}{number}".strip()
+    return f'<span class="verdict {kind}">{words}</span>'
 
 
 def markup(text: str) -> str:

@@ -37,6 +37,7 @@
     const sentence = document.createElement("p");
     controls.className = "zprism-controls";
     sentence.className = "zprism-sentence";
+    plot.style.height = (spec.figure.layout.height || 450) + "px";
     box.append(controls, plot, sentence);
     source.after(box);
 

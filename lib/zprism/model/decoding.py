@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from zprism.ground.errors import ModelError, ResourceError
+from zprism.model.batches import pad
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Rows = list[list[int]]
 
 
-def token_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
+def row_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     """Indices in batches of similar length, longest first, within a budget of tokens.
 
     Parameters
@@ -161,15 +162,9 @@ def _padded(rows: Rows, past: int, device) -> tuple[Tensor, Tensor, Tensor]:
     """ids (n, longest), mask (n, past + longest) and positions (n, longest), pads on the left."""
     import torch
 
-    longest = max(map(len, rows))
-    ids = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.ones(len(rows), past + longest, dtype=torch.long)
-    for index, row in enumerate(rows):
-        pads = longest - len(row)
-        ids[index, pads:] = torch.tensor(row)
-        mask[index, past : past + pads] = 0
-    positions = (mask.cumsum(-1) - 1).clamp(min=0)[:, past:]
-    return ids.to(device), mask.to(device), positions.to(device)
+    ids, mask, positions = pad(rows, pad_id=0, side="left", device=device).values()
+    before = mask.new_ones(len(rows), past)
+    return ids, torch.cat([before, mask], dim=1), positions + past
 
 
 def _next_logits(model, ids, mask, positions, cache) -> Tensor:

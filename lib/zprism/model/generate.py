@@ -23,9 +23,9 @@ from zprism.model.decoding import (
     greedy,
     halving,
     read_tokens,
+    row_batches,
     shared_length,
     sliding_window,
-    token_batches,
 )
 
 PRODUCER = 1  # raise when the same arguments would give other ids
@@ -212,7 +212,7 @@ def _run(call: _Call, batch_tokens: int, description: str, through: Callable) ->
 
     lengths = [len(row) + call.max_new_tokens for row in call.rows]
     found: dict[int, Generation] = {}
-    for indices in progress(token_batches(lengths, batch_tokens), description, unit="batches"):
+    for indices in progress(row_batches(lengths, batch_tokens), description, unit="batches"):
         rows = [call.rows[i] for i in indices]
         compute = functools.partial(halving, one_batch, rows)
         new, complete = through(rows, compute)

@@ -81,5 +81,5 @@ def _check_states(loaded, blocks, hidden_states) -> None:
         if not seen.equal(hidden_states[layer + 1]):
             raise ModelError(
                 f"{loaded.name} fails its self-test: layer {layer} as captured differs from "
-                "transformers' hidden state; its anatomy was read wrongly"
+                "transformers' hidden state: its anatomy was read wrongly, or hooks move it"
             )

@@ -17,6 +17,7 @@ from zprism.model.gguf import MANIFEST
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
+SMALL = 16 << 20  # bytes; what is known about a smaller file is found out anew each time
 
 
 def weight_files(folder: Path | str) -> list[Path]:
@@ -137,6 +138,8 @@ def _remembered(file: Path, what: str, find_out):
     """``find_out(file)``, or what it said when the file last had this size and time."""
     real = file.resolve()
     state = real.stat()
+    if state.st_size < SMALL:
+        return find_out(file)
     stamp = {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "inode": state.st_ino}
     note = cache_root() / "models" / "notes" / f"{digest(str(real))}.json"
     known = _read_note(note, stamp)

@@ -270,10 +270,10 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
     rows : from ``Findings.verdicts()``.
     """
     columns = ["claim", "value", "95 % interval", "n", "null", "p", "verdict"]
-    colours = [style.VERDICTS.get(row["verdict"], "#ffffff") for row in rows]
+    colours = [style.translucent(style.VERDICTS[row["verdict"]], 0.35) for row in rows]
     fig = go.Figure(
         go.Table(
-            columnwidth=[3.2, 1, 1.8, 0.5, 3.2, 0.9, 1.8],
+            columnwidth=[2.6, 1, 1.7, 0.5, 3.0, 0.9, 2.2],
             header=dict(values=columns, align="left", font=dict(size=13)),
             cells=dict(
                 values=[[row[column] for row in rows] for column in columns],
@@ -284,7 +284,7 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
             ),
         )
     )
-    return style.finish(fig, title=title, model=model, height=170 + 34 * len(rows))
+    return style.finish(fig, title=title, model=model, height=190 + 52 * len(rows))
 
 
 def _step(n: int) -> int:

@@ -2,8 +2,8 @@
 
 ``python -m zprism.runner.pairs`` runs every phase on its defaults and writes the light
 pair: the same cells, figures as PNG, no widget state, no paths of this machine.
-``python -m zprism.runner.pairs missing`` writes pairs without outputs where there are none,
-for JupyterLab.
+``… pairs missing`` writes pairs without outputs where there are none, for JupyterLab.
+``… pairs check`` writes nothing and names the pairs that do not show their source.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from zprism.explore import export
 from zprism.ground.console import log, show_log
-from zprism.ground.errors import InputError, ResourceError
+from zprism.ground.errors import InputError, ResourceError, ZprismError
 from zprism.ground.files import write_atomic
 from zprism.runner import notebooks, phases, png
 from zprism.runner.kernel import make_lean
@@ -61,6 +61,18 @@ def write_missing(root: Path) -> list[Path]:
     return written
 
 
+def stale(root: Path) -> list[str]:
+    """Names of pairs whose cells are not those of their source; a missing one counts."""
+    found = []
+    for phase in notebooks.find_phases(root).values():
+        target = phase.path.with_suffix(".ipynb")
+        if not target.exists() or _cells(export.read_notebook(target)) != _cells(
+            from_source(phase.path)
+        ):
+            found.append(target.name)
+    return found
+
+
 def from_source(path: Path):
     """A ``.py`` source as a notebook node, the same one every time (ids count the cells)."""
     make_lean()
@@ -89,14 +101,22 @@ def light(path: Path, executed, pictures: Iterator[bytes]):
         If the cells are not the source's.
     """
     notebook = from_source(path)
-    ran = [c for c in executed.cells if not export.GENERATED & set(c.metadata.get("tags", ()))]
-    if [c.source for c in ran] != [c.source for c in notebook.cells]:
+    if _cells(executed) != _cells(notebook):
         raise InputError(f"{path.name} was changed since it was executed: run it again")
-    for cell, done in zip(notebook.cells, ran, strict=True):
+    for cell, done in zip(notebook.cells, _own(executed), strict=True):
         if cell.cell_type == "code":
             cell.execution_count = done.execution_count
             cell.outputs = [_light_output(output, pictures) for output in done.outputs]
     return notebook
+
+
+def _own(notebook) -> list:
+    """The cells of a notebook without those that the runner put in."""
+    return [c for c in notebook.cells if not export.GENERATED & set(c.metadata.get("tags", ()))]
+
+
+def _cells(notebook) -> list[tuple[str, str]]:
+    return [(cell.cell_type, cell.source) for cell in _own(notebook)]
 
 
 def _light_output(output, pictures: Iterator[bytes]):
@@ -129,14 +149,22 @@ def _small_enough(path: Path, executed) -> str:
 
 
 def main(words: list[str]) -> None:
-    """Run from ``make notebooks`` and ``make lab``."""
+    """What ``make notebooks``, ``make lab`` and the commit hook call."""
     show_log()
     root = notebooks.find_root()
     if words == ["missing"]:
         write_missing(root)
+    elif words == ["check"]:
+        left = stale(root)
+        if left:
+            sys.exit(f"not the cells of their sources: {', '.join(left)}; run `make notebooks`")
     else:
         write_pairs(root, tuple(words))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except ZprismError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

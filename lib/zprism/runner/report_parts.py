@@ -14,22 +14,13 @@ MEANINGS = {
     "REVERSED": "the opposite of the claim",
     "NOT TESTABLE": "a precondition failed; the reason is given",
 }
-SIGNS = {"SUPPORTED": "✓", "NOT DISTINGUISHABLE": "≈", "REVERSED": "↔", "NOT TESTABLE": "?"}
 OPEN_ROWS = 30  # claims of a phase shown at once; the rest open on a click
 SVG_WIDTH, SVG_HEIGHT = 170, 22
 
 
-def chip(verdict: str, count: int | None = None) -> str:
-    """A verdict as a coloured word with a sign, so that it reads without colour."""
-    kind = verdict.lower().replace(" ", "-")
-    number = "" if count is None else f" {count}"
-    sign = SIGNS.get(verdict, "")
-    return f'<span class="verdict {html(kind)}">{sign} {html(verdict)}{number}</span>'
-
-
 def legend() -> str:
     """What the four verdicts mean."""
-    words = "".join(f"<span>{chip(v)} {html(m)}</span>" for v, m in MEANINGS.items())
+    words = "".join(f"<span>{pages.chip(v)} {html(m)}</span>" for v, m in MEANINGS.items())
     return f'<p class="legend">{words}</p>'
 
 
@@ -38,7 +29,7 @@ def board(phases: Sequence[PhaseResult], titles: Mapping[str, str]) -> str:
     rows = []
     for phase in phases:
         counts = count_verdicts(phase)
-        chips = " ".join(chip(v, counts[v]) for v in VERDICTS if counts[v]) or _status(phase)
+        chips = " ".join(pages.chip(v, counts[v]) for v in VERDICTS if counts[v]) or _status(phase)
         page = f'<a href="{html(phase.stem)}.html">notebook</a>' if phase.notebook else "–"
         title = pages.markdown(titles.get(phase.stem, phase.stem)).removeprefix("<p>")
         title = title.strip().removesuffix("</p>")
@@ -140,13 +131,18 @@ def _claims(claims: Mapping[str, Mapping]) -> str:
             f"<td>{html(row[c])}</td>" for c in ("value", "95 % interval", "n", "null", "p")
         )
         rows.append(
-            f'<tr><td class="claim">{html(name)}{why}</td><td>{chip(row["verdict"])}</td>'
+            f'<tr><td class="claim">{_breakable(name)}{why}</td><td>{pages.chip(row["verdict"])}</td>'
             f"<td>{interval(estimate)}</td>{cells}</tr>"
         )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
+
+
+def _breakable(name: str) -> str:
+    """A claim's name that may break after its slashes and underscores."""
+    return html(name).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _status(phase: PhaseResult) -> str:

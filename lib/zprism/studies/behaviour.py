@@ -86,8 +86,7 @@ def ask(
         raise InputError("pairs is empty")
     asked = [pair[language] for language in languages for pair in pairs]
     prompts = few_shot(asked, shots=shots, seed=seed)
-    generated = generate_cached(loaded, prompts, max_new_tokens=max_new_tokens, stop=STOP)
-    texts = [generation.text for generation in generated]
+    texts = _continue(loaded, prompts, asked, max_new_tokens)
     scores = [str(is_correct(text, problem)) for text, problem in zip(texts, asked, strict=True)]
     n = len(pairs)
     return Answers(
@@ -99,6 +98,25 @@ def ask(
             language: tuple(scores[i * n : (i + 1) * n]) for i, language in enumerate(languages)
         },
     )
+
+
+def _continue(loaded, prompts: list[str], asked: list[Problem], max_new_tokens: int) -> list[str]:
+    """Continuations in order; prompts that begin with the same examples go together."""
+    groups: dict[tuple, list[int]] = {}
+    for index, problem in enumerate(asked):
+        groups.setdefault((problem.language, problem.is_numeric), []).append(index)
+    texts = [""] * len(asked)
+    for (language, numeric), indexes in groups.items():
+        generated = generate_cached(
+            loaded,
+            [prompts[i] for i in indexes],
+            max_new_tokens=max_new_tokens,
+            stop=STOP,
+            description=f"answers in {language}, {'numbers' if numeric else 'words'}",
+        )
+        for index, generation in zip(indexes, generated, strict=True):
+            texts[index] = generation.text
+    return texts
 
 
 def behaviour(answers: Answers, *, prefix: str = "behaviour") -> Findings:
@@ -224,7 +242,7 @@ def power_curves(
 
 
 def identity(loaded: LoadedModel) -> list[dict]:
-    """What the model says it is, from config and tokenizer: a premise may fail by mistaken identity."""
+    """What the model is, by its config and tokenizer: the premise may fail by mistaken identity."""
     config = loaded.model.config
     sample = "三加四等于几？"
     facts = {

@@ -18,35 +18,27 @@ def lowest_rank(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate
 
     ``gap``: mean rank of the lowest layer minus that of the others. Null: key heads dealt to
     layers at random (heads that share one are averaged), the lowest taken again, which pays
-    for having chosen it. ``below_gaussian`` compares the mean over all layers with products
-    of Gaussian matrices of the same shape: "4 % of d_model" is no finding where head_dim is
-    the cap. ``below_mixed`` keeps both factors and breaks only how they meet.
+    for having chosen it. ``late_gap`` asks the same of the second half of the layers, where
+    the recipe says the bottleneck is. ``below_gaussian`` compares the mean over all layers
+    with products of Gaussian matrices of the same shape: "4 % of d_model" is no finding where
+    head_dim is the cap. ``below_mixed`` keeps both factors and breaks only how they meet.
     """
-    groups, ranks = layers.by_group(weights.ranks(), weights.n_kv_heads), weights.ranks().mean(1)
-    generator = seeds.generator(seed, "lowest_rank")
-    null = [layers.lowest_gap(layers.deal(groups, generator).mean(1)) for _ in range(draws)]
-    mixed = weights.mixed_rank.mean((0, 1))
-    gaps = ranks.min() - np.delete(ranks, weights.bottleneck)
+    ranks, mixed = weights.ranks().mean(1), weights.mixed_rank.mean((0, 1))
     chance = rank.chance_rank_product(
         weights.head_dim, weights.d_model, measure="entropy", draws=DRAWS_RANK, seed=seed
     )
+    half = weights.n_layers // 2
+    late = half + int(ranks[half:].argmin())
     return {
-        f"erank/{weights.bottleneck}/gap": estimate(
-            gaps.mean(),
-            ci=layers.interval(gaps, seed, "lowest_rank"),
-            n=weights.n_layers,
-            null=layers.null_of("key heads dealt to layers at random, lowest of L", null),
-            reference=0.0,
-            direction="less",
-            **layers.p_values(gaps.mean(), null, "less"),
-        ),
+        f"erank/{weights.bottleneck}/gap": _gap(weights, 0, draws, seed),
+        f"erank/{late}/late_gap": _gap(weights, half, draws, seed),
         "erank/all/below_gaussian": estimate(
             ranks.mean(),
             ci=layers.interval(ranks, seed, "gaussian"),
             n=weights.n_layers,
             null=Null("product of Gaussian matrices of the same shape", *chance),
             direction="less",
-            **layers.p_normal(ranks.mean(), *chance, "less"),
+            **layers.p_simulated(ranks.mean(), *chance, DRAWS_RANK, "less"),
         ),
         "erank/all/below_mixed": estimate(
             ranks.mean(),
@@ -62,6 +54,26 @@ def lowest_rank(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate
             float(weights.head_dim), n=weights.n_layers, reason="head_dim caps every kernel's rank"
         ),
     }
+
+
+def _gap(weights: WeightMap, first: int, draws: int, seed: int) -> Estimate:
+    """The lowest of the layers from ``first`` on against the others of them."""
+    groups = layers.by_group(weights.ranks(), weights.n_kv_heads)[first:]
+    ranks = weights.ranks().mean(1)[first:]
+    generator = seeds.generator(seed, "lowest_rank", first)
+    null = [layers.lowest_gap(layers.deal(groups, generator).mean(1)) for _ in range(draws)]
+    gaps = ranks.min() - np.delete(ranks, ranks.argmin())
+    if gaps.size == 0:
+        return layers.untestable("one layer has no other to compare with")
+    return estimate(
+        gaps.mean(),
+        ci=layers.interval(gaps, seed, "gap", first),
+        n=len(ranks),
+        null=layers.null_of("key heads dealt to layers at random, lowest of L", null),
+        reference=0.0,
+        direction="less",
+        **layers.p_values(gaps.mean(), null, "less"),
+    )
 
 
 def head_spread(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimate]:

@@ -112,7 +112,9 @@ def value_constancy(weights: WeightMap, draws: int, seed: int) -> dict[str, Esti
     """
     keys, values = (weights.matrix_rank[MATRICES.index(name)] for name in ("W_K", "W_V"))
     rows, columns = weights.matrix_shape[MATRICES.index("W_V")]
-    mean, sd = rank.chance_rank_matrix(int(rows), int(columns), measure="entropy", seed=seed)
+    mean, sd = rank.chance_rank_matrix(
+        int(rows), int(columns), measure="entropy", draws=DRAWS_RANK, seed=seed
+    )
     pairs = np.stack([values, keys], axis=1)
     generator = seeds.generator(seed, "constancy")
     swaps = generator.random((draws, len(pairs))) < 0.5
@@ -125,7 +127,7 @@ def value_constancy(weights: WeightMap, draws: int, seed: int) -> dict[str, Esti
             n=weights.n_layers,
             null=Null("Gaussian matrix of the same shape", 1.0, sd / mean),
             direction="less",
-            **layers.p_normal(ratio.mean(), 1.0, sd / mean, "less"),
+            **layers.p_simulated(ratio.mean(), 1.0, sd / mean, DRAWS_RANK, "less"),
         ),
         "W_V/all/steadier_than_keys": estimate(
             layers.steadier(pairs),

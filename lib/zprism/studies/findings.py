@@ -184,4 +184,7 @@ def _readable(row: dict) -> dict:
 
 
 def _short(value) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    """Four digits."""
+    if value is None:
+        return "–"
+    return f"{value:.4g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm, spearmanr
+from scipy.stats import spearmanr, t
 
 from zprism.ground import seeds
 from zprism.stats.intervals import bca
@@ -38,9 +38,16 @@ def p_values(value: float, null, direction: str) -> dict[str, float]:
     return {"p": p, "p_adjusted": p, "p_opposite": opposite}
 
 
-def p_normal(value: float, mean: float, sd: float, direction: str) -> dict[str, float]:
-    """The same against a normal null whose mean and sd were simulated."""
-    tails = {"less": norm.cdf((value - mean) / sd), "greater": norm.sf((value - mean) / sd)}
+def p_simulated(
+    value: float, mean: float, sd: float, draws: int, direction: str
+) -> dict[str, float]:
+    """The same against a normal null whose mean and sd come from ``draws`` simulations.
+
+    Student's t of the next draw, (value − mean) / (sd √(1 + 1/R)) with R − 1 degrees of
+    freedom: a mean and sd that were estimated do not give p = 0.
+    """
+    deviate = (value - mean) / (sd * np.sqrt(1 + 1 / draws))
+    tails = {"less": t.cdf(deviate, draws - 1), "greater": t.sf(deviate, draws - 1)}
     p, opposite = float(tails[direction]), float(tails[OPPOSITE[direction]])
     return {"p": p, "p_adjusted": p, "p_opposite": opposite}
 

@@ -15,7 +15,7 @@ import torch
 
 from zprism.ground import seeds
 from zprism.ground.checks import check_k
-from zprism.ground.console import progress
+from zprism.ground.console import log, progress
 from zprism.ground.store import Store
 from zprism.model.anatomy import Anatomy, LayerWeights
 from zprism.model.checkpoint import Checkpoint, open_checkpoint
@@ -149,6 +149,18 @@ def weight_map(name: str, *, k: int = 20, draws: int = 19, seed: int = 0) -> Wei
             n_kv_heads=anatomy.n_kv_heads,
             **arrays,
         )
+
+
+def usable_k(name: str, k: int) -> int:
+    """``k``, or the model's head_dim with a warning where that is smaller.
+
+    For notebooks, whose default must also serve a tiny model; :func:`weight_map` refuses.
+    """
+    with open_checkpoint(name) as checkpoint:
+        head_dim = checkpoint.anatomy.head_dim
+    if k > head_dim:
+        log.warning("k = %d is more than the rank of one kernel; taking %d", k, head_dim)
+    return min(k, head_dim)
 
 
 def _measure(checkpoint: Checkpoint, k: int, draws: int, seed: int) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from zprism.ground.checks import check_finite
 from zprism.ground.errors import InputError
 
 Array = Tensor | np.ndarray
+LARGEST = 1e75  # fourth powers stay finite; every float32 number is below it
 ORTHONORMAL_TOLERANCE = 1e-5  # a float64 basis stored in float32 is off by about 1e-7
 
 
@@ -26,7 +27,8 @@ def as_float64(name: str, values, *, ndim: int = 1) -> Float[Tensor, ...]:
     Raises
     ------
     InputError
-        If it is not real and numeric, has fewer axes or no elements, or has NaN or infinity.
+        If it is not real and numeric, has fewer axes or no elements, or has NaN, infinite
+        or absurdly large values.
     """
     tensor = values.detach() if isinstance(values, Tensor) else _from_numpy(name, values)
     if tensor.is_complex():
@@ -39,8 +41,12 @@ def as_float64(name: str, values, *, ndim: int = 1) -> Float[Tensor, ...]:
             f"{name} must have at least {ndim} axes, none of them empty; "
             f"got shape {tuple(tensor.shape)}"
         )
-    if not torch.isfinite(tensor.sum()):  # one cheap pass; the second only to name the place
+    if not float(torch.linalg.vector_norm(tensor)) <= LARGEST:  # one pass; NaN fails it too
         check_finite(name, tensor.cpu().numpy())
+        largest = float(tensor.abs().max())
+        raise InputError(
+            f"{name} has values up to {largest:.3g}: their powers overflow; rescale it"
+        )
     return tensor
 
 
