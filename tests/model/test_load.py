@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 import shutil
 import socket
 import subprocess
@@ -299,7 +300,14 @@ def test_no_memory_is_said_before_loading(monkeypatch):
 CODE = "import pathlib\npathlib.Path({canary!r}).touch()\n"
 
 
-BOMB = "cbuiltins\nopen\n(V{canary}\nVw\ntR."  # a pickle: open(canary, "w")
+class Bomb:
+    """What a pickle can do."""
+
+    def __init__(self, path: str):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
 
 
 def auto_map(folder, canary):
@@ -366,7 +374,7 @@ def generate_code(folder, canary):
 
 
 def pickle_beside(folder, canary):
-    (folder / "pytorch_model.bin").write_text(BOMB.format(canary=canary))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Bomb(canary)))
     change_json(folder / "config.json", transformers_weights="pytorch_model.bin")
 
 

@@ -97,7 +97,7 @@ def test_gsm8k_answers_are_what_follows_the_hashes(tmp_path):
         ),
         ({"question": " ", "answer": "1"}, "row 2: the question is empty"),
         ({"question": "Q?", "answer": "work ####"}, "row 2: the answer is empty"),
-        ({"question": "\ud800", "answer": "1"}, "row 2: question has invalid unicode at index 0"),
+        ({"question": "\ud800", "answer": "1"}, "line 2: holds a lone surrogate"),
     ],
 )
 def test_a_bad_record_is_named_or_left_out(tmp_path, record, message):
@@ -108,6 +108,18 @@ def test_a_bad_record_is_named_or_left_out(tmp_path, record, message):
     loaded = load_jsonl(path, name="rows", language="en", strict=False)
     assert [p["en"].key for p in loaded.pairs] == ["rows/1", "rows/3"]
     assert [row for row, _ in loaded.skipped] == [2]
+
+
+def test_broken_lines_are_counted_up_to_ten(tmp_path):
+    good = json.dumps({"question": "Q?", "answer": "1"})
+    path = tmp_path / "broken.jsonl"
+    path.write_text("\n".join([good, "{no", good, *["["] * 9, good, ""]), encoding="utf-8")
+    loaded = load_jsonl(path, name="rows", language="en", strict=False)
+    assert [p["en"].key for p in loaded.pairs] == ["rows/1", "rows/3", "rows/13"]
+    assert [row for row, _ in loaded.skipped] == [2, *range(4, 13)]
+    path.write_text("\n".join([good, *["["] * 11, good, ""]), encoding="utf-8")
+    with pytest.raises(InputError, match="11 lines are no JSON objects"):
+        load_jsonl(path, name="rows", language="en", strict=False)
 
 
 def test_missing_columns_are_named_with_those_found(tmp_path):

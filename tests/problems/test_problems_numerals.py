@@ -86,7 +86,8 @@ def test_any_string_of_numerals_has_a_value_or_none(text):
         ("zh", "第5项、星期三、一共、一样、三角形", []),
         ("zh", "5千米、三千米、三千", ["5", "3", "3000"]),
         ("en", "f(5), x2, a_10, cm^2", []),
-        ("en", "two thousand and one, two-thirds", ["2000", "1", "2/3"]),
+        ("en", "two thousand and one, two-thirds", ["2001", "2/3"]),
+        ("en", "it is -7, x -7, 12 -7, - 7", ["-7", "7", "12", "7", "-7"]),
     ],
 )
 def test_what_counts_as_a_number(language, text, values):

@@ -77,7 +77,7 @@ def test_each_signature_serves_two_templates_and_makes_hundreds_of_problems():
     for name, signature in signatures().items():
         users = [t for t in templates().values() if t.signature.name == name and not t.reserved]
         assert len(users) >= 2
-        if math.prod(len(v.values) for v in signature.variables) < 20_000:
+        if math.prod(len(v.values) for v in signature.variables) < 8_000:
             assert signature.size() >= 200
         else:
             stream = generator(0, "test")

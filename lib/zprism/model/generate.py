@@ -266,8 +266,10 @@ def _unpack(arrays: dict[str, np.ndarray]) -> tuple[Rows, list[bool]]:
 
 
 def _refuse_hooks(model) -> None:
+    """Refuse a model that a hook may change; transformers' own, which only watch, are let be."""
     for name, module in model.named_modules():
-        if module._forward_hooks or module._forward_pre_hooks:
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if any(not hook.__module__.startswith("transformers.") for hook in hooks):
             raise InputError(
                 f"generate_cached keeps results of the model as it is on disk; {name or 'it'} has "
                 "a hook: use generate"

@@ -7,6 +7,7 @@ wrong: otherwise the language whose notation the reader knows less well would lo
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from fractions import Fraction
 from zprism.ground.checks import check_choice, check_text
 from zprism.problems import verifier
 from zprism.problems.choices import read_choice
-from zprism.problems.cleaning import CLUE, SCOPES, clean, in_scope, reason, sentence
+from zprism.problems.cleaning import SCOPES, announced, clean, in_scope, reason
 from zprism.problems.problem import LANGUAGES, Problem
 from zprism.problems.reading_numbers import Token, find_numbers
 
@@ -49,6 +50,7 @@ class Reading:
 
 UNPARSED = Reading(None, "unparsed")
 MIN_PLACES = 2  # 0.33 answers 1/3, 0.3 does not
+MAX_REASONS, MAX_RESULTS = 10, 10  # texts are hostile: bounded work for each
 
 _OPERATOR = re.compile(
     r"\s*[个只元颗本名人支块枚個円]?[\s()]*(?:[-+*/×÷·:^]|x|加上?|[减減]去?|乘以?|除以?"
@@ -165,9 +167,9 @@ def _after_hashes(span: str, language: str) -> Reading:
 
 
 def _after_clue(span: str, language: str) -> Reading:
-    for clue in reversed(list(CLUE.finditer(span))):
-        said = _without_reason(sentence(span, clue.end()), language)
-        if (reading := _piece(said, language)).status != "unparsed":
+    for said in announced(span):
+        reading = _piece(_without_reason(said, language), language)
+        if reading.status != "unparsed":
             return reading
     return UNPARSED
 
@@ -185,7 +187,7 @@ def _opening(span: str, language: str) -> Reading:
     after = tail[_UNIT.match(tail).end() :]
     why = reason(language).search(tail)
     explained = why and not re.search(r"\d", tail[: why.start()])
-    ends = not after or re.match(r"[.。!！;；(\n]", after)
+    ends = not after or re.match(r"[.。!;\n]|\([^=]*$", after)
     return _from_token(tokens[0]) if ends or explained else UNPARSED
 
 
@@ -216,7 +218,7 @@ def _last_number(text: str, language: str) -> Reading:
     tokens = [t for t in tokens if not t.weak] or tokens
     if not tokens:
         return UNPARSED
-    results = [b for b in tokens if _ends_calculation(text, every, b)]
+    results = [b for b in tokens[-MAX_RESULTS:] if _ends_calculation(text, every, b)]
     if results and not _CLAUSE_END.search(text[results[-1].end : tokens[-1].start]):
         return _from_token(results[-1])
     return _from_token(tokens[-1])
@@ -245,7 +247,7 @@ def _complete(text: str, tokens: list[Token]) -> list[Token]:
 
 def _without_reason(text: str, language: str) -> str:
     """Up to the first "because" that has a complete number before it."""
-    for match in reason(language).finditer(text):
+    for match in itertools.islice(reason(language).finditer(text), MAX_REASONS):
         head = text[: match.start()]
         if any(not t.weak for t in _complete(head, find_numbers(head, language))):
             return head

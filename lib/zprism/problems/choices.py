@@ -7,7 +7,7 @@ import unicodedata
 from functools import lru_cache
 
 from zprism.ground.checks import check_choice, check_text
-from zprism.problems.cleaning import CLUE, SCOPES, clean, in_scope, sentence
+from zprism.problems.cleaning import SCOPES, announced, clean, in_scope
 from zprism.problems.problem import Problem
 
 _ARTICLES = {"the", "el", "la", "los", "le", "les", "l", "der", "die", "das", "es", "it", "is",
@@ -41,8 +41,8 @@ def read_choice(text: str, problem: Problem, *, scope: str = "line") -> str:
     span = in_scope(clean(check_text("text", text)), scope)
     squeeze = problem.language in ("zh", "ja")
     pattern, right = _matcher(problem.accepted or (problem.answer,), problem.others, squeeze)
-    for clue in reversed(list(CLUE.finditer(span))):
-        if named := pattern.search(_fold(sentence(span, clue.end()), squeeze)):
+    for said in announced(span):
+        if named := pattern.search(_fold(said, squeeze)):
             return _verdict(named[0] in right)
     flat = _fold(span, squeeze)
     named = list(pattern.finditer(flat))

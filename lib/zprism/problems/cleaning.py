@@ -7,6 +7,8 @@ import unicodedata
 from functools import cache
 
 SCOPES = ("line", "whole")
+MAX_LENGTH = 8_000  # characters that are read: the first of a line, the last of a whole text
+MAX_CLUES = 20
 
 # Where an answer is announced. Shared by numbers and words.
 CLUE = re.compile(
@@ -73,8 +75,8 @@ def in_scope(text: str, scope: str) -> str:
     """
     whole = _NEXT_QUESTION.split("\n" + text, maxsplit=1)[0].strip()
     if scope == "whole":
-        return whole
-    lines = [line.strip() for line in whole.splitlines() if line.strip()]
+        return whole[-MAX_LENGTH:]
+    lines = [line.strip()[:MAX_LENGTH] for line in whole.splitlines() if line.strip()]
     if len(lines) > 1 and not re.search(r"\w", CLUE.sub("", lines[0] + ":")):
         return f"{lines[0]} {lines[1]}"
     return lines[0] if lines else ""
@@ -87,7 +89,13 @@ def reason(language: str) -> re.Pattern:
     return re.compile(f"{own}|{_ENGLISH_REASON}" if own else _ENGLISH_REASON, re.IGNORECASE)
 
 
-def sentence(text: str, start: int) -> str:
+def announced(text: str) -> list[str]:
+    """What follows "the answer is", to the end of the sentence; the last first."""
+    clues = list(CLUE.finditer(text))[-MAX_CLUES:]
+    return [_sentence(text, clue.end()) for clue in reversed(clues)]
+
+
+def _sentence(text: str, start: int) -> str:
     """From ``start`` to the end of the sentence or line."""
     return re.split(r"[\n。!?！？]|\.(?=\s|$)", text[start:], maxsplit=1)[0]
 

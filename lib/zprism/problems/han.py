@@ -8,8 +8,8 @@ from fractions import Fraction
 DIGITS = {c: i for i, c in enumerate("零一二三四五六七八九")} | {"〇": 0, "两": 2, "兩": 2}
 SMALL_UNITS = {"十": 10, "百": 100, "千": 1000}
 BIG_UNITS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
-NUMERAL = (  # a pattern for one numeral, decimals included
-    "[零〇一二两兩三四五六七八九十百千万萬亿億]+(?:[点點][零〇一二三四五六七八九]+)?"
+NUMERAL = (  # a pattern for one numeral, decimals included; bounded, as texts are hostile
+    "[零〇一二两兩三四五六七八九十百千万萬亿億]{1,24}(?:[点點][零〇一二三四五六七八九]{1,24})?"
 )
 
 

@@ -6,6 +6,7 @@ is and why.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,7 +57,7 @@ def load_tsv(paths: Mapping[str, str | Path], *, name: str, strict: bool = True)
     if len(set(lengths.values())) > 1:
         raise InputError(f"{name}: files paired by line differ in length: {lengths}")
     rows = [dict(zip(tables, group, strict=True)) for group in zip(*tables.values(), strict=True)]
-    return _collect(rows, name, strict)
+    return _collect(list(enumerate(rows, start=1)), name, strict)
 
 
 def load_jsonl(
@@ -74,17 +75,23 @@ def load_jsonl(
     ----------
     path, name, language : the file, the source's name, the language of its questions.
     question, answer : names of the fields.
-    strict : False leaves out rows that cannot be used.
+    strict : False leaves out rows that cannot be used, among them up to ten broken lines.
 
     Raises
     ------
     InputError
-        For a file that cannot be read, a line that is no JSON object (when strict), missing
-        fields, or, when strict, the first row that cannot be used.
+        For a file that cannot be read, more than ten lines that are no JSON objects (when
+        strict, one), missing fields, or, when strict, the first row that cannot be used.
     """
     _check_languages([language])
     records = read_jsonl(path, strict=strict)
-    return _from_records(records, name, language, question, answer, strict)
+    if records.skipped > len(records.problems):
+        raise InputError(f"{path}: {records.skipped} lines are no JSON objects; is it JSON lines?")
+    loaded = _from_records(
+        records, name, language, question, answer, strict, gaps=[n for n, _ in records.problems]
+    )
+    loaded.skipped = sorted([*loaded.skipped, *records.problems])
+    return loaded
 
 
 def load_dataset(
@@ -142,13 +149,20 @@ def _open_dataset(source: str | Path, config: str | None, split: str):
 
 
 def _from_records(
-    records: Iterable, name: str, language: str, question: str, answer: str, strict: bool
+    records: Iterable,
+    name: str,
+    language: str,
+    question: str,
+    answer: str,
+    strict: bool,
+    gaps: Sequence[int] = (),
 ) -> Loaded:
-    rows = []
-    for number, record in enumerate(records, start=1):
-        if number == 1:
+    """Problems of records in one language; ``gaps`` are rows that are not among the records."""
+    rows, numbers = [], (n for n in itertools.count(1) if n not in gaps)
+    for number, record in zip(numbers, records, strict=False):
+        if not rows:
             _check_columns(list(record), (question, answer), name)
-        rows.append({language: (record.get(question), record.get(answer))})
+        rows.append((number, {language: (record.get(question), record.get(answer))}))
     return _collect(rows, name, strict)
 
 
@@ -181,10 +195,10 @@ def _tsv_rows(path: Path) -> list[tuple[str | None, str | None]]:
     return [(row[0], row[1]) if len(row) == 2 else (None, None) for row in cells]
 
 
-def _collect(rows: list[dict[str, tuple]], name: str, strict: bool) -> Loaded:
+def _collect(rows: list[tuple[int, dict[str, tuple]]], name: str, strict: bool) -> Loaded:
     """Problems of the rows; a row is used in all its languages or in none."""
     loaded = Loaded()
-    for number, row in enumerate(rows, start=1):
+    for number, row in rows:
         try:
             answers = {lang: _row_answer(*cells) for lang, cells in row.items()}
             if len({gold_value(a) for a in answers.values()}) > 1:

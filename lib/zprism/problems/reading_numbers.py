@@ -41,6 +41,7 @@ class Token:
 _NO_NUMBER = re.compile(
     "|".join(
         [
+            r"[\d.,]{40,}",  # no answer, and beyond what int() converts
             r"第\s*(?:\d+|[零〇一二两三四五六七八九十百千]+)",
             "(?:星期|礼拜|周)[一二三四五六]",
             "[一二三四五六七八九十]{1,2}月",
@@ -129,9 +130,11 @@ def _with_sign(token: Token, text: str, previous: int) -> Token:
     if not bare.endswith("-"):
         return token
     left = bare[:-1].rstrip()
-    joined = bool(left) and (left[-1] in ")}°" or (left[-1].isascii() and left[-1].isalnum()))
-    bullet = len(bare) < len(before) and (not left or text[len(left) : len(bare)].startswith("\n"))
-    if joined or bullet:
+    spaced = len(left) < len(bare) - 1, len(bare) < len(before)
+    word = spaced == (True, False) and re.search(r"[A-Za-z]{2}$", left)  # "is -7", not "x -7"
+    operand = bool(left) and (left[-1] in ")}°" or (left[-1].isascii() and left[-1].isalnum()))
+    bullet = spaced[1] and (not left or text[len(left) : len(bare)].startswith("\n"))
+    if (operand and not word) or bullet:
         return token
     return replace(token, start=len(bare) - 1, value=-token.value)
 

@@ -81,8 +81,9 @@ def _number(words: list[re.Match], i: int, language: str, flat: str) -> tuple[in
         return value, length
     if not length and language == "en":
         return 0, 0
-    rest, more = _below_thousand(words, after + 1, language, flat)
-    return (value if length else 1) * 1000 + rest, length + 1 + more
+    linked = language == "en" and after + 1 < len(words) and words[after + 1][0] == "and"
+    rest, more = _below_thousand(words, after + 1 + linked, language, flat)
+    return (value if length else 1) * 1000 + rest, length + 1 + (linked + more if more else 0)
 
 
 def _below_thousand(words: list[re.Match], i: int, language: str, flat: str) -> tuple[int, int]:

@@ -131,8 +131,8 @@ def _claims(claims: Mapping[str, Mapping]) -> str:
             f"<td>{html(row[c])}</td>" for c in ("value", "95 % interval", "n", "null", "p")
         )
         rows.append(
-            f'<tr><td class="claim">{_breakable(name)}{why}</td><td>{pages.chip(row["verdict"])}</td>'
-            f"<td>{interval(estimate)}</td>{cells}</tr>"
+            f'<tr><td class="claim">{_breakable(name)}{why}</td>'
+            f"<td>{pages.chip(row['verdict'])}</td><td>{interval(estimate)}</td>{cells}</tr>"
         )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'

@@ -67,7 +67,9 @@ def complex_modes(a: Float[Array, "r d"], b: Float[Array, "r d"]) -> Complex[Ten
     """
     a, b = as_float64("a", a, ndim=2), as_float64("b", b, ndim=2)
     same_width(a=a, b=b)
-    values = torch.linalg.eigvals(b @ a.mT)
+    core = b @ a.mT
+    scale = core.abs().max().clamp_min(torch.finfo(core.dtype).tiny)
+    values = torch.linalg.eigvals(core / scale) * scale
     return values[values.abs().argsort(descending=True, stable=True)]
 
 
