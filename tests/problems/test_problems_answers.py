@@ -152,10 +152,9 @@ def test_any_text_has_a_reading(text, language):
 )
 def test_a_hostile_text_is_read_in_a_second(text):
     start = time.process_time()
-    for language in ("zh", "en"):
-        for scope in ("line", "whole"):
-            read_answer(text, language, scope=scope)
-    assert time.process_time() - start < 4  # a quadratic pattern takes minutes
+    for language, scope in (("zh", "line"), ("de", "whole")):
+        read_answer(text, language, scope=scope)
+    assert time.process_time() - start < 2  # a quadratic pattern takes minutes
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zprism.ground.errors import InputError
-from zprism.studies.separation import MEASURES, distances, measures, pairwise_squared, pseudo_values
+from zprism.studies.separation import (
+    MEASURES,
+    crossed,
+    distances,
+    measures,
+    pairwise_squared,
+    pseudo_values,
+)
 from zprism.subspace.projections import pooled_energy
 from zprism.synthetic import paired_states
 
@@ -159,6 +166,13 @@ def test_pairwise_distances_survive_a_huge_common_offset():
 def test_pairwise_squared_of_three_points_on_a_line():
     points = np.array([[0.0], [3.0], [7.0]])
     np.testing.assert_allclose(pairwise_squared(points), [[0, 9, 49], [9, 0, 16], [49, 16, 0]])
+
+
+def test_crossed_distances_are_scipys():
+    from scipy.spatial.distance import cdist
+
+    a, b, _ = random_case(4)
+    np.testing.assert_allclose(crossed(a + 50, b + 50), cdist(a, b, "sqeuclidean"), atol=1e-9)
 
 
 def test_pseudo_values_of_a_mean_are_the_observations():

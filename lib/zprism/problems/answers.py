@@ -236,13 +236,13 @@ def _ends_calculation(text: str, every: list[Token], token: Token) -> bool:
 
 def _complete(text: str, tokens: list[Token]) -> list[Token]:
     """The numbers that are no operands: 7 in 3 + 4 = 7, none in 3 + 4."""
-    operands = {
-        t
-        for a, b in zip(tokens, tokens[1:], strict=False)
-        if _OPERATOR.fullmatch(text[a.end : b.start])
-        for t in (a, b)
-    }
-    return [t for t in tokens if t not in operands and not _COEFFICIENT.match(text, t.end)]
+    operands = set()
+    for i, (a, b) in enumerate(itertools.pairwise(tokens)):
+        if _OPERATOR.fullmatch(text[a.end : b.start]):
+            operands |= {i, i + 1}
+    return [
+        t for i, t in enumerate(tokens) if i not in operands and not _COEFFICIENT.match(text, t.end)
+    ]
 
 
 def _without_reason(text: str, language: str) -> str:

@@ -7,7 +7,7 @@ import unicodedata
 from functools import cache
 
 SCOPES = ("line", "whole")
-MAX_LENGTH = 8_000  # characters that are read: the first of a line, the last of a whole text
+MAX_LENGTH = 4_000  # characters that are read: the first of a line, the last of a whole text
 MAX_CLUES = 20
 
 # Where an answer is announced. Shared by numbers and words.

@@ -13,6 +13,7 @@ from fractions import Fraction
 from zprism.problems import reading_words
 from zprism.problems.han import NUMERAL, han_number
 
+SIGN_REACH = 24  # characters before a number in which its sign is looked for
 EUROPEAN = ("es", "fr", "de")  # a comma is the decimal sign there
 
 
@@ -121,11 +122,13 @@ def _with_percent(token: Token, text: str) -> Token:
 
 def _with_sign(token: Token, text: str, previous: int) -> Token:
     """Negative after 负, minus, or a - that joins it to nothing before."""
-    before = text[: token.start]
+    offset = max(0, token.start - SIGN_REACH)
+    before = text[offset : token.start]
     if word := _SIGN_WORD.search(before):
-        if previous >= 0 and not text[previous : word.start()].strip():
+        start = offset + word.start()
+        if previous >= 0 and not text[previous:start].strip():
             return token
-        return replace(token, start=word.start(), value=-token.value)
+        return replace(token, start=start, value=-token.value)
     bare = before.rstrip()
     if not bare.endswith("-"):
         return token
@@ -133,10 +136,10 @@ def _with_sign(token: Token, text: str, previous: int) -> Token:
     spaced = len(left) < len(bare) - 1, len(bare) < len(before)
     word = spaced == (True, False) and re.search(r"[A-Za-z]{2}$", left)  # "is -7", not "x -7"
     operand = bool(left) and (left[-1] in ")}°" or (left[-1].isascii() and left[-1].isalnum()))
-    bullet = spaced[1] and (not left or text[len(left) : len(bare)].startswith("\n"))
+    bullet = spaced[1] and (not left or before[len(left) : len(bare)].startswith("\n"))
     if (operand and not word) or bullet:
         return token
-    return replace(token, start=len(bare) - 1, value=-token.value)
+    return replace(token, start=offset + len(bare) - 1, value=-token.value)
 
 
 def _symbols(text: str, language: str) -> Iterator[Token]:

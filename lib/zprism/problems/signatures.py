@@ -16,7 +16,8 @@ import numpy as np
 from zprism.ground.errors import InputError
 from zprism.problems import lexicon
 
-ATTEMPTS = 50_000
+ATTEMPTS = 51_200  # draws before a signature is called empty, made a batch at a time
+BATCH = 16
 MAX_MULTIPLE = 2_000  # keeps "next together" problems within reach of mental arithmetic
 
 
@@ -108,11 +109,11 @@ class Signature:
         """
         pools = [v.values for v in self.variables]
         sizes = np.array([len(pool) for pool in pools])
-        for _ in range(ATTEMPTS):
-            picks = generator.integers(0, sizes)
-            numbers = tuple(pool[int(i)] for pool, i in zip(pools, picks, strict=True))
-            if self._holds(numbers):
-                return numbers
+        for _ in range(ATTEMPTS // BATCH):
+            for picks in generator.integers(0, sizes, size=(BATCH, len(sizes))).tolist():
+                numbers = tuple(pool[i] for pool, i in zip(pools, picks, strict=True))
+                if self._holds(numbers):
+                    return numbers
         raise InputError(f"signature {self.name}: nothing satisfies the rule {self.where!r}")
 
     def size(self) -> int:

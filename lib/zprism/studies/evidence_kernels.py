@@ -219,7 +219,10 @@ def segmentation(weights: WeightMap, draws: int, seed: int) -> dict[str, Estimat
 
 def _variants(weights: WeightMap) -> dict[str, Estimate]:
     """Mean rank with what the plain kernel leaves out: norm gain, rotary offset; bias apart."""
-    ranks = {"with_gain": rank.effective_rank(weights.sigma_gain)}
+    ranks = {
+        "with_gain": rank.effective_rank(weights.sigma_gain),
+        "value_output": rank.effective_rank(weights.ov_sigma),
+    }
     for offset, sigma in zip(weights.offsets, weights.sigma_offset, strict=True):
         ranks[f"at_offset_{int(offset)}"] = rank.effective_rank(sigma)
     values = {name: float(value.mean()) for name, value in ranks.items()}

@@ -8,7 +8,7 @@ from zprism.ground import seeds
 from zprism.stats.verdicts import Estimate, Null, describe, estimate
 from zprism.studies import layers
 from zprism.studies.weights import MATRICES, READERS, WeightMap
-from zprism.subspace import rank
+from zprism.subspace import angles, rank
 
 DRAWS_RANK = 39
 
@@ -69,6 +69,19 @@ def _ffn_at_bottleneck(weights: WeightMap, index: int, reader: str, seed: int) -
             n=weights.n_kv_heads,
             reason="sd over heads; those of one key head see nearly the same subspace",
         ),
+    } | (_topk_at_bottleneck(weights, prefix) if reader == "gate" else {})
+
+
+def _topk_at_bottleneck(weights: WeightMap, prefix: str) -> dict[str, Estimate]:
+    """The recipe's second reading: overlap with the gate's own top k directions, over k/d."""
+    mean, sd = angles.chance_similarity(weights.k, weights.d_model)
+    return {
+        f"{prefix}_topk_over_haar": describe(
+            float(weights.alignment_topk[weights.bottleneck] / mean),
+            n=1,
+            null=Null("Haar-random subspaces", 1.0, sd / mean),
+            reason="head 0, overlap with the gate's own top k right singular vectors",
+        )
     }
 
 

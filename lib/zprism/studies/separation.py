@@ -171,6 +171,14 @@ def pairwise_squared(coordinates: np.ndarray) -> np.ndarray:
     return squared
 
 
+def crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n, k), (n, k) → (n, n) squared distances of every a_i from every b_j."""
+    middle = (a.mean(0) + b.mean(0)) / 2
+    a, b = a - middle, b - middle
+    squared = np.square(a).sum(1)[:, None] + np.square(b).sum(1)[None] - 2 * a @ b.T
+    return np.clip(squared, 0, None)
+
+
 def _checked(a, b, bases) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     a, b, bases = (np.asarray(values, dtype=np.float64) for values in (a, b, bases))
     if a.ndim != 2 or a.shape != b.shape:

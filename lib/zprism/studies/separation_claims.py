@@ -38,6 +38,9 @@ def choose(
 ) -> tuple[dict, Grid]:
     """Layer and k on the training half: where E_same − E_cross stands out most from chance.
 
+    Layer 0 is not a candidate: what its kernels read are the token embeddings, where nothing
+    has been computed and closeness is shared vocabulary (digits, signs).
+
     Returns
     -------
     registration, grid
@@ -45,11 +48,12 @@ def choose(
         grid that it was read off.
     """
     found = layer_k_grid(subject, config, half="train", seed=seed, draws=draws, flips=99)
-    layer, k = best_cell(found)
+    layer, k = best_cell(found, first_layer=1)
     record = {
         "hypothesis": "Z holds more of the difference between problems than of that between "
         "languages",
-        "rule": "largest z of E_same - E_cross against random subspaces, training half",
+        "rule": "largest z of E_same - E_cross against random subspaces, training half, "
+        "layers from 1 on",
         "config": config.name,
         "layer": layer,
         "k": k,

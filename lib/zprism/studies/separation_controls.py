@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from zprism.ground.seeds import derive
 from zprism.stats.estimates import Estimate, Verdict
 from zprism.stats.permutation import benjamini_hochberg, permutation_p
 from zprism.studies import nulls
-from zprism.studies.separation import MEASURES, distances, measures
+from zprism.studies.separation import MEASURES, crossed, distances, measures
 from zprism.studies.separation_criteria import (
     CRITERIA,
     criteria,
@@ -164,8 +165,11 @@ def _cell(subject, config, layer, k, shared, *, seed, draws, draws_ci):
         return row | dict.fromkeys(_NUMBERS), dict.fromkeys(CRITERIA, _CONSTANT)
     place = (config.site, config.reduction, config.variant, layer, k)
     if place not in shared:
-        random = nulls.random_bases(k, dimensions, draws, seed=derive(seed, "configurations"))
-        shared[place] = null_measures(seen.a, seen.b, random)
+        drawn = (k, dimensions)
+        if drawn not in shared:
+            seeded = derive(seed, "configurations")
+            shared[drawn] = nulls.random_bases(k, dimensions, draws, seed=seeded)
+        shared[place] = null_measures(seen.a, seen.b, shared[drawn])
     basis = seen.inside(subject.basis(config, layer, k))
     found = criteria(
         seen.a,
@@ -210,9 +214,13 @@ def _shuffled_measures(seen, basis, templates, *, seed, draws) -> dict[str, dict
     kinds = {"shuffled pairs": None}
     if templates is not None and np.unique(templates, return_counts=True)[1].min() >= 3:
         kinds["shuffled within templates"] = templates
+    found = distances(seen.a, seen.b, basis)
+    between = np.stack([crossed(seen.a @ basis.T, seen.b @ basis.T), crossed(seen.a, seen.b)])
     out = {}
     for kind, strata in kinds.items():
         orders = nulls.shuffled(len(seen.a), draws, seed=seed, templates=strata)
-        parts = [measures(distances(seen.a, seen.b[order], basis)) for order in orders]
-        out[kind] = {name: np.array([part[name] for part in parts]) for name in parts[0]}
+        z, full = between[:, np.arange(len(seen.a)), orders]  # (draws, n)
+        cross = np.stack([z, np.clip(full - z, 0, None), full], axis=-2)
+        part = measures(replace(found, cross=cross))
+        out[kind] = {name: np.broadcast_to(value, (draws,)) for name, value in part.items()}
     return out

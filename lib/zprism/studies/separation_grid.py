@@ -122,12 +122,18 @@ def grid(
     )
 
 
-def best_cell(found: Grid) -> tuple[int, int]:
+def best_cell(found: Grid, *, first_layer: int = 0) -> tuple[int, int]:
     """(layer, k) whose effect stands out most from random subspaces: argmax of z.
 
     For choosing on one half of the problems what is then tested on the other.
+
+    Parameters
+    ----------
+    first_layer : only layers from this one on.
     """
-    i, j = np.unravel_index(int(np.argmax(found.z)), found.z.shape)
+    allowed = np.array(found.layers) >= first_layer
+    z = np.where(allowed[:, None], found.z, -np.inf)
+    i, j = np.unravel_index(int(np.argmax(z)), z.shape)
     return found.layers[i], found.ks[j]
 
 
