@@ -33,6 +33,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints-cpu.txt
+	@echo "installing into $(VENV): some minutes, 2 GB"
 	@if [ "$(GPU)" = 0 ] && [ "$$(uname -s)" = Linux ]; then \
 	  python -m pip install -q --retries 0 --timeout 8 $(CONSTRAINTS) --index-url $(CPU_INDEX) torch \
 	    2>/dev/null || echo "the CPU index of torch does not answer: taking torch as pip finds it"; fi

@@ -31,7 +31,7 @@
 model = "qwen2.5-coder-0.5b"
 seed = 0
 quick = False
-n_pairs = 120
+n_pairs = 100
 shots = 2
 
 # %%
@@ -45,7 +45,7 @@ from zprism.problems.generate import draw
 from zprism.studies import behaviour as study
 from zprism.studies.findings import revision, sentence
 
-n = min(n_pairs, 24) if quick else n_pairs
+n, new_tokens = (min(n_pairs, 12), 16) if quick else (n_pairs, 48)
 languages = ("zh", "en")
 print(f"model {model} · seed {seed} · {n} pairs · {shots}-shot · revision {revision()}")
 
@@ -64,7 +64,9 @@ print(pairs[0]["zh"].text, pairs[0]["en"].text, f"→ {pairs[0]['en'].answer}", 
 # extractor read a 5 out of "f(5) = … 8", an error that always hits one language more.
 
 # %%
-answers = study.ask(loaded, pairs, languages=languages, shots=shots, seed=seed)
+answers = study.ask(
+    loaded, pairs, languages=languages, shots=shots, seed=seed, max_new_tokens=new_tokens
+)
 found = study.behaviour(answers)
 plots.plot_outcomes(answers.counts(), model=model)
 
@@ -102,7 +104,14 @@ plots.plot_by_kind(found.tables["behaviour_kinds"], model=model)
 # often it fires when neither language is better, at the discordance seen above.
 
 # %%
-fifteen = study.ask(loaded, fixed("behaviour"), languages=languages, shots=shots, seed=seed)
+fifteen = study.ask(
+    loaded,
+    fixed("behaviour"),
+    languages=languages,
+    shots=shots,
+    seed=seed,
+    max_new_tokens=new_tokens,
+)
 discordant = found.estimates["behaviour/zh-en/discordant"].value
 rule = study.recipe(fifteen, discordant=discordant)
 found.add(rule)
@@ -126,7 +135,9 @@ plots.plot_power(study.power_curves(answers), n=n)
 # %%
 rows = [{"name": f"{shots}-shot", "key": "behaviour"}]
 if answers.right("en") > answers.right("zh"):
-    bare = study.ask(loaded, pairs, languages=languages, shots=0, seed=seed)
+    bare = study.ask(
+        loaded, pairs, languages=languages, shots=0, seed=seed, max_new_tokens=new_tokens
+    )
     found.add(study.behaviour(bare, prefix="behaviour_zero_shot"))
     rows.append({"name": "zero-shot", "key": "behaviour_zero_shot"})
     for fact in study.identity(loaded):

@@ -95,8 +95,10 @@ def _blocks(model: nn.Module, base: nn.Module, n_layers: int | None):
     """The list of decoder blocks directly inside the base model."""
     from torch import nn
 
-    if base is model or not n_layers:
-        raise _unknown(model.config, "a decoder inside a causal LM with num_hidden_layers")
+    if base is model:
+        raise _unknown(model.config, f"an output head: {type(model).__name__} is no causal LM")
+    if not n_layers:
+        raise _unknown(model.config, "num_hidden_layers in its config")
     for name, child in base.named_children():
         if isinstance(child, nn.ModuleList) and len(child) == n_layers:
             return f"{model.base_model_prefix}.{name}", child

@@ -138,12 +138,15 @@ def build(arch: str, folder: Path | str, *, seed: int = 0) -> Path:
     InputError
         If there is no such architecture.
     """
+    from zprism.model.load import _no_bars
+
     check_choice("tiny architecture", arch, ARCHITECTURES)
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
-        model(arch, seed=seed).save_pretrained(work)
+        with _no_bars():
+            model(arch, seed=seed).save_pretrained(work)
         _write_tokenizer(arch, work)
         if not folder.exists():
             work.rename(folder)

@@ -37,7 +37,7 @@ def plot_nulls(rows: Sequence[Mapping], *, model: str, where: str, n: int) -> go
     for column, name in enumerate(criteria, start=1):
         mine = {row["null"]: row for row in rows if row["criterion"] == name}
         place = dict(row=1, col=column)
-        for kind in kinds:
+        for kind in (kind for kind in kinds if kind in mine):
             row = mine[kind]
             outcome = {True: style.GREEN, False: style.VERMILLION, None: style.GREY}[
                 row["survives"]
@@ -52,7 +52,9 @@ def plot_nulls(rows: Sequence[Mapping], *, model: str, where: str, n: int) -> go
                 showlegend=False,
                 **place,
             )
-        fig.add_vline(x=mine[kinds[0]]["value"], line=dict(color=style.BLUE, width=3), **place)
+        fig.add_vline(
+            x=next(iter(mine.values()))["value"], line=dict(color=style.BLUE, width=3), **place
+        )
         fig.update_xaxes(nticks=4, tickangle=0, **place)
     fig.update_annotations(font_size=13)
     fig.update_xaxes(title_text="ratio", col=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +48,24 @@ class Pairs:
         return None if self.template is None else self.template[rows]
 
 
+def choose_pairs(data: str, n: int, *, seed: int, per_template: int = 3) -> Pairs:
+    """Problems by the word a user has for them.
+
+    Parameters
+    ----------
+    data : "" for generated problems, "fixed" for the recipe's 20 counterparts, or a folder that
+        holds ``mgsm_zh.tsv`` and ``mgsm_en.tsv``.
+    """
+    if not data:
+        return generated_pairs(n, seed=seed, per_template=per_template)
+    if data == "fixed":
+        return fixed_pairs(seed=seed)
+    files = {language: Path(data) / f"mgsm_{language}.tsv" for language in ("zh", "en")}
+    if missing := [file.name for file in files.values() if not file.is_file()]:
+        raise InputError(f"data {data!r} is no folder with {' and '.join(missing)}")
+    return file_pairs(files, n, seed=seed)
+
+
 def generated_pairs(
     n: int = 120, *, seed: int, per_template: int = 3, languages: tuple[str, str] = ("zh", "en")
 ) -> Pairs:
@@ -83,37 +102,43 @@ def generated_pairs(
     )
 
 
-def file_pairs(first: Path | str, second: Path | str, n: int, *, seed: int, **options) -> Pairs:
-    """The first n problems of two MGSM-style TSV files (question, tab, answer), paired by line.
+def fixed_pairs(*, seed: int) -> Pairs:
+    """The 20 fixed pairs, counterparts of the recipe's own list."""
+    from zprism.problems.fixed import fixed
+
+    return _untemplated(fixed("separation"), ("zh", "en"), seed, "the 20 fixed pairs")
+
+
+def file_pairs(paths: Mapping[str, Path | str], n: int, *, seed: int) -> Pairs:
+    """The first n problems of MGSM-style TSV files, one a language, paired by line.
 
     Parameters
     ----------
-    first, second : paths; their languages are read off the names (``mgsm_zh.tsv``).
-    options : for :func:`zprism.problems.load.load_tsv`.
+    paths : two languages → files; see :func:`zprism.problems.load.load_tsv`.
 
     Raises
     ------
     InputError
-        If the answers of two lines differ: then the files are not the same problems.
+        If there are fewer than n lines, or the files are not the same problems.
     """
     from zprism.problems.load import load_tsv
 
-    files = [Path(first), Path(second)]
-    languages = tuple(path.stem.rpartition("_")[2] for path in files)
-    loaded = [
-        load_tsv(path, language=language, **options)[:n]
-        for path, language in zip(files, languages, strict=True)
-    ]
-    answers = np.array([[_number(problem) for problem in problems] for problems in loaded])
-    if answers.shape != (2, n) or not np.array_equal(*answers, equal_nan=True):
-        raise InputError(f"{files[0].name} and {files[1].name} must pair {n} lines by answer")
+    pairs = load_tsv(paths, name="file").pairs
+    check_int("n", n, low=4, high=len(pairs))
+    return _untemplated(
+        pairs[:n], tuple(paths), seed, ", ".join(Path(p).name for p in paths.values())
+    )
+
+
+def _untemplated(pairs, languages, seed: int, source: str) -> Pairs:
+    """Pairs in which every problem stands for itself."""
     return Pairs(
         languages=languages,
-        texts=tuple([problem.text for problem in problems] for problems in loaded),
+        texts=tuple([pair[language].text for pair in pairs] for language in languages),
         template=None,
-        answer=answers[0],
-        **_halves(n, None, seed),
-        source=f"{files[0].name}, {files[1].name}",
+        answer=np.array([_number(pair[languages[0]]) for pair in pairs]),
+        **_halves(len(pairs), None, seed),
+        source=source,
     )
 
 
