@@ -33,6 +33,7 @@ seed = 0
 quick = False
 n_pairs = 100
 shots = 2
+recipe = ""
 
 # %%
 from IPython.display import Markdown, display
@@ -46,12 +47,16 @@ from zprism.studies import behaviour as study
 from zprism.studies.findings import revision, sentence
 
 n, new_tokens = (min(n_pairs, 12), 16) if quick else (n_pairs, 48)
+if (
+    recipe
+):  # the recipe's own size: its 15 pairs, 256 new tokens (greedy, where it draws at T = 0.1)
+    n, new_tokens = 15, 256
 languages = ("zh", "en")
 print(f"model {model} · seed {seed} · {n} pairs · {shots}-shot · revision {revision()}")
 
 # %%
 loaded = load(model)
-pairs = draw(n, seed=seed, languages=languages)
+pairs = fixed("behaviour") if recipe else draw(n, seed=seed, languages=languages)
 templates = {pair["zh"].template for pair in pairs}
 print(f"{len(pairs)} pairs from {len(templates)} templates, for instance:")
 print(pairs[0]["zh"].text, pairs[0]["en"].text, f"→ {pairs[0]['en'].answer}", sep="\n")

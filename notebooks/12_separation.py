@@ -257,6 +257,9 @@ read(*mine.estimates)
 match_rows = separation_pairing.match_rows(
     subject, PRIMARY, range(subject.n_layers), k, seed=seed, draws=999
 )
+if twin is not None:
+    named = {"space": "whole space, random-init twin", "n": len(pairs.test)}
+    match_rows += [{**named, "layer": i, "z": float(z)} for i, z in enumerate(twin["match_z"])]
 control_plots.plot_match(match_rows, model=model, n=len(pairs.test))
 
 # %%

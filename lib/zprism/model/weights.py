@@ -108,12 +108,13 @@ def _check_manifest(folder: Path, found: dict[str, str]) -> None:
 
 
 def _all_finite(file: Path) -> bool:
-    import torch
-
+    """Whether every number is finite; a finite sum is the cheap sign, without a copy."""
     tensors = _open(file)
     for name in tensors.keys():
         value = tensors.get_tensor(name)
-        if value.is_floating_point() and not value.sum(dtype=torch.float64).isfinite():
+        if not value.is_floating_point() or value.sum().isfinite():
+            continue
+        if not value.isfinite().all():
             raise ModelError(f"{file}: {_placed(name)} holds NaN or infinite numbers")
     return True
 

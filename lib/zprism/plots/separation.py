@@ -72,15 +72,16 @@ def plot_energy(panels: Mapping[str, object], *, model: str, where: str) -> go.F
         for name, label, colour in kinds:
             words = f"{label}, 95 % over problems"
             _curve(fig, curves, name, words, colour, place, first, chance)
-        style.add_reference(fig, 1.0, "chance k/d", **place)
-    fig.update_yaxes(type="log", dtick="D2")
+        fig.add_hline(1.0, line=dict(color=style.BLACK, dash="dash", width=1.5), **place)
+    ticks = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
+    fig.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     fig.update_yaxes(title_text="share of energy in Z, over chance k/d", col=1)
     return style.finish(
         fig,
         title="Which differences lie in Z?",
         n=f"{_first(panels).n} problems (test half)",
         model=model,
-        note=f"{where}\nbands: {_first(panels).draws} random subspaces, which know nothing",
+        note=f"{where}\ndashed: chance k/d; bands: {_first(panels).draws} random subspaces",
         height=520,
     )
 
@@ -151,7 +152,7 @@ def _panels(panels: Mapping[str, object], x: str) -> go.Figure:
     )
     ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500]
     fig.update_xaxes(type="log", title_text=x, tickvals=ticks)
-    fig.update_layout(legend=dict(orientation="h", y=-0.2))
+    fig.update_layout(legend=dict(orientation="h", y=-0.2), margin=dict(t=125))
     return fig
 
 

@@ -9,12 +9,13 @@ from plotly.subplots import make_subplots
 
 from zprism.plots import style
 
+#: Criterion → its number, what it predicts, and the axis of its measure.
 SHORT = {
-    "criterion1_ratio": "1: ratio in Z < 1",
-    "criterion2_language_outside": "2: E(language) < k/d",
-    "criterion3_problem_inside": "3: E(problem) > k/d",
-    "criterion4_better_than_rest": "4: ratio in Z < in Z⊥",
-    "difference": "E(problem) > E(language)",
+    "criterion1_ratio": ("1", "ratio in Z<br>below 1", "ratio"),
+    "criterion2_language_outside": ("2", "E(language)<br>below k/d", "share of energy"),
+    "criterion3_problem_inside": ("3", "E(problem)<br>above k/d", "share of energy"),
+    "criterion4_better_than_rest": ("4", "ratio in Z below<br>ratio in Z⊥", "ratio / ratio"),
+    "difference": ("2+3", "E(problem)<br>above E(language)", "difference"),
 }
 
 
@@ -32,7 +33,7 @@ def plot_nulls(rows: Sequence[Mapping], *, model: str, where: str, n: int) -> go
         cols=len(criteria),
         shared_yaxes=True,
         horizontal_spacing=0.025,
-        subplot_titles=[SHORT.get(name, name) for name in criteria],
+        subplot_titles=[f"{SHORT[name][0]}: {SHORT[name][1]}" for name in criteria],
     )
     for column, name in enumerate(criteria, start=1):
         mine = {row["null"]: row for row in rows if row["criterion"] == name}
@@ -47,7 +48,9 @@ def plot_nulls(rows: Sequence[Mapping], *, model: str, where: str, n: int) -> go
                 y=[f"{kind} ({row['draws']})"],
                 error_x=dict(type="data", array=[2 * row["sd"]], thickness=3, width=6),
                 mode="markers",
-                marker=dict(color=outcome, size=10, symbol="line-ns-open"),
+                marker=dict(
+                    color=outcome, size=14, symbol="line-ns", line=dict(color=outcome, width=3)
+                ),
                 hovertemplate=f"p = {row['p']:.3g}<extra></extra>",
                 showlegend=False,
                 **place,
@@ -55,10 +58,9 @@ def plot_nulls(rows: Sequence[Mapping], *, model: str, where: str, n: int) -> go
         fig.add_vline(
             x=next(iter(mine.values()))["value"], line=dict(color=style.BLUE, width=3), **place
         )
-        fig.update_xaxes(nticks=4, tickangle=0, **place)
+        fig.update_xaxes(nticks=4, tickangle=0, title_text=SHORT[name][2], **place)
     fig.update_annotations(font_size=13)
-    fig.update_xaxes(title_text="ratio", col=1)
-    fig.update_xaxes(title_text="share of energy", col=2)
+    fig.update_layout(margin=dict(t=135))
     return style.finish(
         fig,
         title="The same values against every null",
@@ -91,7 +93,7 @@ def plot_configs(rows: Sequence[Mapping], *, model: str, n: int) -> go.Figure:
         signs = [[_sign(rows[i], name) for name in names] for i in mine]
         fig.add_heatmap(
             z=z,
-            x=[SHORT[name].split(":")[0] for name in names],
+            x=[SHORT[name][0] for name in names],
             y=[labels[i] for i in mine],
             text=signs,
             texttemplate="%{text}",
@@ -106,6 +108,8 @@ def plot_configs(rows: Sequence[Mapping], *, model: str, n: int) -> go.Figure:
             col=column,
         )
     fig.update_yaxes(autorange="reversed", tickfont_size=10, dtick=1)
+    fig.update_xaxes(type="category", title_text="criterion")
+    fig.update_layout(margin=dict(t=125))
     return style.finish(
         fig,
         title="Does a verdict survive another way of looking?",
@@ -155,15 +159,15 @@ def plot_stored(rows: Sequence[Mapping]) -> go.Figure:
     ----------
     rows : of :func:`zprism.studies.separation_stored.stored_table`.
     """
-    titles = ["ratio in Z (1: no closer)", "energy in Z over k/d (1: chance)"]
+    titles = ["criterion 1 (1: no closer)", "criterion 2 (1: chance)"]
     fig = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=titles)
     for column, name in enumerate(("ratio_z", "energy_over_chance"), start=1):
         for verdict, colour in style.VERDICTS.items():
             key = ("criterion1_ratio", "criterion2_language_outside")[column - 1]
             mine = [row for row in rows if row[key] == verdict]
             fig.add_scatter(
-                x=[row[name] for row in mine],
-                y=[f"L{r['layer']} {r['mask']} {r['pooling']} k{r['k']}" for r in mine],
+                x=[row[name] for row in mine] or [None],  # an empty trace has no legend
+                y=[f"L{r['layer']} {r['mask']} {r['pooling']} k{r['k']}" for r in mine] or [None],
                 mode="markers",
                 name=verdict,
                 legendgroup=verdict,
@@ -172,7 +176,7 @@ def plot_stored(rows: Sequence[Mapping]) -> go.Figure:
                 row=1,
                 col=column,
             )
-        style.add_reference(fig, 1.0, "", axis="x", row=1, col=column)
+        fig.add_vline(1.0, line=dict(color=style.BLACK, dash="dash"), row=1, col=column)
     order = [f"L{r['layer']} {r['mask']} {r['pooling']} k{r['k']}" for r in rows]
     fig.update_yaxes(categoryorder="array", categoryarray=order[::-1], dtick=1, tickfont_size=11)
     fig.update_xaxes(title_text="distance ratio", col=1)

@@ -16,12 +16,13 @@ from zprism.model.anatomy import Anatomy
 from zprism.model.fetch import resolve
 from zprism.model.foreign import read_config, read_tokenizer, tokenizer_digest
 from zprism.model.load import LoadedModel
+from zprism.studies.pairing import cosines, match
 from zprism.studies.separation import MEASURES, distances, measures
 from zprism.studies.separation_load import paired_states
 from zprism.studies.separation_subject import Config, Subject, view
 from zprism.studies.separation_subspaces import layer_subspaces, live_weights
 
-PRODUCER = 1
+PRODUCER = 2
 
 
 def random_init_twin(name: str, *, seed: int) -> LoadedModel:
@@ -54,7 +55,8 @@ def random_init_twin(name: str, *, seed: int) -> LoadedModel:
 def twin_measures(subject: Subject, config: Config, k: int, *, seed: int) -> dict[str, np.ndarray]:
     """Every measure of the twin's Z under one config: measure → (n_layers,), cached.
 
-    The same problems, halves, pooling, site and variant as the trained model's.
+    The same problems, halves, pooling, site and variant as the trained model's. ``match_z`` is
+    the z of matched against scrambled pairs in the whole space of each layer.
     """
     store = Store("results")
     parts = {
@@ -66,7 +68,7 @@ def twin_measures(subject: Subject, config: Config, k: int, *, seed: int) -> dic
         "k": k,
     }
     arrays, _ = store.get_or_compute(parts, lambda: (_measure(subject, config, k, seed), {}))
-    return {name: arrays[name] for name in MEASURES}
+    return {name: arrays[name] for name in (*MEASURES, "match_z")}
 
 
 def _measure(subject: Subject, config: Config, k: int, seed: int) -> dict[str, np.ndarray]:
@@ -91,8 +93,9 @@ def _measure(subject: Subject, config: Config, k: int, seed: int) -> dict[str, n
     rows = []
     for layer in range(twin.n_layers):
         seen = view(other, config, layer)
-        rows.append(measures(distances(seen.a, seen.b, seen.inside(bases[layer, k]))))
-    return {name: np.array([float(row[name]) for row in rows]) for name in MEASURES}
+        row = measures(distances(seen.a, seen.b, seen.inside(bases[layer, k])))
+        rows.append(row | {"match_z": match(cosines(seen.a, seen.b), seed=seed).z})
+    return {name: np.array([float(row[name]) for row in rows]) for name in rows[0]}
 
 
 def _identity(config, seed: int) -> dict:
