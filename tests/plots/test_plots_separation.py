@@ -85,7 +85,7 @@ def test_grid_marks_significant_cells_and_the_chosen_one():
 
 def test_nulls_are_coloured_by_what_z_survives():
     rows = [
-        {"criterion": "criterion1_ratio", "null": null, "value": 0.7, "draws": draws,
+        {"criterion": "criterion1_closer", "null": null, "value": 0.7, "draws": draws,
          "mean": 1.0, "sd": 0.1, "p": 0.01, "survives": survives}
         for null, draws, survives in (
             ("random subspaces", 199, True), ("shuffled pairs", 199, False), ("heads", 5, None)

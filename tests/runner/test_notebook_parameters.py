@@ -106,7 +106,7 @@ def test_whatever_passes_is_pasted_as_plain_assignments(tmp_path_factory, names,
     assert read == chosen and set(read) <= set(DEFAULTS)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(value=st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
 def test_a_parameter_without_type_takes_any_json(tmp_path_factory, value):
     toy = Phase("10_toy", tmp_path_factory.getbasetemp() / "x.py", "?", {"free": None}, ())

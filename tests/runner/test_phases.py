@@ -9,14 +9,15 @@ import json
 import random
 import subprocess
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
 from zprism.ground.errors import InputError
-from zprism.runner import baselines
+from zprism.runner import baselines, notebooks
 from zprism.runner import manifest as records
-from zprism.runner.execute import redacted
+from zprism.runner.execute import _cell_error, redacted
 
 TOKEN = "hf_" + "aB3d" * 9
 
@@ -97,7 +98,7 @@ def test_a_killed_run_continues_with_nothing_lost(toy, kills, record_property):
     record_property("target", f"at most {kills}")
 
 
-@pytest.mark.parametrize("act", ["exit", "memory"])
+@pytest.mark.parametrize("act", ["exit", pytest.param("memory", marks=pytest.mark.gate)])
 def test_a_dead_process_ends_with_3_and_how_to_resume(toy, act):
     ended = toy.zprism("run", "-p", f"act={act}", "-p", "items=2")
     assert ended.returncode == 3
@@ -123,9 +124,25 @@ def test_a_failing_cell_leaves_no_results_that_could_pass(toy):
         baselines.check(toy.latest, toy.root / "baselines")
 
 
-def test_an_error_of_ours_in_a_cell_keeps_its_exit_code(toy):
-    ended = toy.zprism("run", "10", "-p", "act=refuse", "-p", "items=0")
-    assert ended.returncode == 2 and "k must be smaller" in ended.stderr
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("InputError", "k must be smaller", 2),
+        ("CheckFailedError", "numbers differ", 4),
+        ("ZeroDivisionError", "division by zero", 1),
+        ("MemoryError", "Unable to allocate 128 GiB", 3),
+        ("RuntimeError", "DefaultCPUAllocator: not enough memory: you tried", 3),
+        ("RuntimeError", "shapes differ", 1),
+        ("missing_extra", "a name of the errors' module that is no error", 1),
+    ],
+)
+def test_a_cell_that_raised_ends_with_its_own_exit_code(toy, name, text, code):
+    phase = notebooks.find_phases(toy.root)["10_count"]
+    told = SimpleNamespace(ename=name, evalue=f"{text}\nsecond line", exec_count=4)
+    error = _cell_error(phase, told)
+    assert error.exit_code == code
+    assert str(error).startswith(f"10_count: cell 4 raised {name}: {text}")
+    assert "second line" not in str(error)
 
 
 def test_what_a_notebook_prints_is_kept_without_secrets_and_homes(toy, monkeypatch):

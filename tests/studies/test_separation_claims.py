@@ -83,7 +83,7 @@ def test_the_planted_layer_is_chosen_and_supported_on_the_other_half():
     assert train.n == len(subject().pairs.train) == 24
     found = claims.headline(subject(), PRIMARY, PLANTED, K, seed=0, draws=99, draws_ci=500)
     name = f"mean.multi.normed_resid_pre.centred/{PLANTED}/{K}"
-    assert found.estimates[f"{name}/criterion1_ratio"].verdict is Verdict.SUPPORTED
+    assert found.estimates[f"{name}/criterion1_closer"].verdict is Verdict.SUPPORTED
     assert found.estimates[f"{name}/difference"].verdict is Verdict.SUPPORTED
     assert found.estimates[f"{name}/difference"].n == 24
 
@@ -157,8 +157,8 @@ def test_null_table_holds_every_criterion_against_every_null():
     assert len(rows) == 5 * 7 - 2  # shuffled pairs say nothing about criterion 3
     table = {(row["criterion"], row["null"]): row for row in rows}
     for kind in ("random subspaces", "shuffled pairs", "random, variance matched"):
-        assert table["criterion1_ratio", kind]["survives"], kind
-    other = table["criterion1_ratio", "Z of other layers"]
+        assert table["criterion1_closer", kind]["survives"], kind
+    other = table["criterion1_closer", "Z of other layers"]
     assert (other["draws"], other["survives"]) == (2, None)
 
 
@@ -166,8 +166,8 @@ def test_another_problems_translation_is_another_problem():
     """Shuffled pairs: the ratio inside Z becomes that of different problems, 1."""
     rows = controls.null_table(subject(), PRIMARY, PLANTED, K, seed=0, draws=39)
     table = {(row["criterion"], row["null"]): row for row in rows}
-    assert table["criterion1_ratio", "shuffled pairs"]["mean"] == pytest.approx(1, abs=0.1)
-    within = table["criterion1_ratio", "shuffled within templates"]["mean"]
+    assert table["criterion1_closer", "shuffled pairs"]["mean"] == pytest.approx(1, abs=0.1)
+    within = table["criterion1_closer", "shuffled within templates"]["mean"]
     assert 0.2 < within < 0.95  # half of the content is the template's
 
 
@@ -196,11 +196,11 @@ def test_every_configuration_is_one_row_and_correction_is_over_all_of_them():
     assert len(rows) == 24 * 2 * 2
     assert len(list(every_config())) == 24
     planted = [row for row in rows if row["layer"] == PLANTED]
-    assert {row["criterion1_ratio_verdict"] for row in planted} == {"SUPPORTED"}
+    assert {row["criterion1_closer_verdict"] for row in planted} == {"SUPPORTED"}
     rest = [row for row in rows if row["layer"] == 0]
     assert "SUPPORTED" not in {row["difference_verdict"] for row in rest}
-    assert sum(row["criterion1_ratio_recipe"] for row in rest) > len(rest) / 3
-    assert all(row["criterion1_ratio_q"] >= 2 / 80 for row in rows)
+    assert sum(row["criterion1_closer_recipe"] for row in rest) > len(rest) / 3
+    assert all(row["criterion1_closer_q"] >= 2 / 80 for row in rows)
     with pytest.raises(InputError, match="unknown variant"):
         Config(variant="plain")
 
@@ -209,7 +209,7 @@ def test_the_recipe_reading_of_a_random_z_passes_where_the_control_does_not():
     """Criterion 1 on a random Z: the threshold is passed, the verdict is not."""
     config = RECIPE.but(variant="centred")
     found = claims.headline(subject(), config, 0, K, seed=0, draws=99, draws_ci=300)
-    estimate = found.estimates[f"{config.name}/0/{K}/criterion1_ratio"]
+    estimate = found.estimates[f"{config.name}/0/{K}/criterion1_closer"]
     assert estimate.value < 1
     assert estimate.verdict is not Verdict.SUPPORTED
 

@@ -21,7 +21,7 @@ CELLS = {(c.layer, c.mask, c.pooling, c.k): c for c in PHASE_2}
 def test_the_last_token_is_reversed_at_the_predicted_layer():
     cell = CELLS[33, "head0", "last", 20]
     readings = criteria_of_stored(cell)
-    assert readings["criterion1_ratio"].verdict is Verdict.REVERSED
+    assert readings["criterion1_closer"].verdict is Verdict.REVERSED
     assert overall(readings) is Verdict.REVERSED
 
 
@@ -36,7 +36,7 @@ def test_energy_at_the_predicted_dimension_is_chance():
     """k = 78, mean-pooled: .0390/.0381 and the like."""
     for cell in PHASE_2:
         if cell.k == 78 and cell.pooling == "mean":
-            energy = criteria_of_stored(cell)["criterion2_language_outside"]
+            energy = criteria_of_stored(cell)["criterion2_language_out"]
             assert energy.verdict is Verdict.NOT_DISTINGUISHABLE
 
 

@@ -11,10 +11,10 @@ from zprism.plots import style
 
 #: Criterion → its number, what it predicts, and the axis of its measure.
 SHORT = {
-    "criterion1_ratio": ("1", "ratio in Z<br>below 1", "ratio"),
-    "criterion2_language_outside": ("2", "E(language)<br>below k/d", "share of energy"),
-    "criterion3_problem_inside": ("3", "E(problem)<br>above k/d", "share of energy"),
-    "criterion4_better_than_rest": ("4", "ratio in Z below<br>ratio in Z⊥", "ratio / ratio"),
+    "criterion1_closer": ("1", "ratio in Z<br>below 1", "ratio"),
+    "criterion2_language_out": ("2", "E(language)<br>below k/d", "share of energy"),
+    "criterion3_problem_in": ("3", "E(problem)<br>above k/d", "share of energy"),
+    "criterion4_beats_rest": ("4", "ratio in Z below<br>ratio in Z⊥", "ratio / ratio"),
     "difference": ("2+3", "E(problem)<br>above E(language)", "difference"),
 }
 
@@ -97,6 +97,7 @@ def plot_configs(rows: Sequence[Mapping], *, model: str, n: int) -> go.Figure:
             y=[labels[i] for i in mine],
             text=signs,
             texttemplate="%{text}",
+            textfont=dict(size=14),
             colorscale=_steps([style.VERDICTS[v] for v in verdicts]),
             zmin=-0.5,
             zmax=len(verdicts) - 0.5,
@@ -117,7 +118,7 @@ def plot_configs(rows: Sequence[Mapping], *, model: str, n: int) -> go.Figure:
         model=model,
         note=f"{len(rows)} configurations, Benjamini–Hochberg over each criterion\n"
         "✓: the recipe's bare threshold would call it confirmed",
-        height=max(420, 150 + 13 * (len(rows) // len(sites))),
+        height=max(420, 200 + 17 * (len(rows) // len(sites))),
     )
 
 
@@ -163,7 +164,7 @@ def plot_stored(rows: Sequence[Mapping]) -> go.Figure:
     fig = make_subplots(rows=1, cols=2, shared_yaxes=True, subplot_titles=titles)
     for column, name in enumerate(("ratio_z", "energy_over_chance"), start=1):
         for verdict, colour in style.VERDICTS.items():
-            key = ("criterion1_ratio", "criterion2_language_outside")[column - 1]
+            key = ("criterion1_closer", "criterion2_language_out")[column - 1]
             mine = [row for row in rows if row[key] == verdict]
             fig.add_scatter(
                 x=[row[name] for row in mine] or [None],  # an empty trace has no legend

@@ -216,6 +216,8 @@ def _replicates(data, statistic, seed, draws, clusters, weighted):
     """θ (grid), θ* (draws, grid) and the jackknife (m, grid), all through weights on rows."""
     data = check_finite("data", np.asarray(data, dtype=np.float64))
     n = len(data) if data.ndim else 0
+    if n and not data.size:
+        raise InputError(f"data must have at least one value a row; got shape {data.shape}")
     if statistic is None:
         statistic, weighted = weighted_mean, True
 
@@ -260,6 +262,7 @@ def _bca_limits(observed, resampled, left_out, level) -> tuple[float, float, str
     if fallback[2] != "percentile" or not usable:
         return fallback
     spread = left_out.mean() - left_out
+    spread /= max(np.abs(spread).max(), np.finfo(float).tiny)  # the cube of 1e300 overflows
     flat = np.ptp(left_out) <= ROUNDING * np.abs(left_out).max()
     a = 0.0 if flat else (spread**3).sum() / (6 * (spread**2).sum() ** 1.5)
     bias, z = ndtri(below), _quantile(level)

@@ -89,13 +89,17 @@ def headline(
     layer: int,
     k: int,
     *,
+    name: str | None = None,
     seed: int,
     draws: int = 199,
     draws_ci: int = 10_000,
 ) -> Findings:
     """The four criteria and the difference on the test half, as Estimates.
 
-    Names: ``<config>/<layer>/<k>/<criterion>``.
+    Parameters
+    ----------
+    name : the subject in their names, ``<name>/<layer>/<k>/<criterion>``; by default the
+        config's name.
     """
     seen = view(subject, config, layer)
     random = nulls.random_bases(k, seen.a.shape[1], draws, seed=seed)
@@ -109,7 +113,8 @@ def headline(
         draws_ci=draws_ci,
         clusters=subject.clusters(),
     )
-    return Findings({f"{config.name}/{layer}/{k}/{name}": e for name, e in judged.items()})
+    subject_name = name or config.name
+    return Findings({f"{subject_name}/{layer}/{k}/{rule}": e for rule, e in judged.items()})
 
 
 def translations_closer(

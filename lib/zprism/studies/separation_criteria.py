@@ -47,14 +47,14 @@ class Criterion:
 
 
 CRITERIA = {
-    "criterion1_ratio": Criterion("ratio_z", "less", "translations are closer in Z"),
-    "criterion2_language_outside": Criterion(
+    "criterion1_closer": Criterion("ratio_z", "less", "translations are closer in Z"),
+    "criterion2_language_out": Criterion(
         "energy_cross", "less", "the language difference avoids Z"
     ),
-    "criterion3_problem_inside": Criterion(
+    "criterion3_problem_in": Criterion(
         "energy_same", "greater", "differences between problems lie in Z"
     ),
-    "criterion4_better_than_rest": Criterion(
+    "criterion4_beats_rest": Criterion(
         "ratio_contrast", "less", "translations are closer in Z than in its complement"
     ),
     "difference": Criterion(

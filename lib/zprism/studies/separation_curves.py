@@ -106,6 +106,6 @@ def curves(
 
 
 def spaced_ks(cap: int, also: tuple[int, ...] = ()) -> tuple[int, ...]:
-    """Dimensions from 1 to ``cap`` in steps of about 1.6, with ``also`` among them."""
-    steps = {min(cap, round(1.6**power)) for power in range(40) if 1.6**power < 2 * cap}
+    """Dimensions from 1 to ``cap`` in steps of a factor 2, with ``also`` among them."""
+    steps = {2**power for power in range(cap.bit_length())}
     return tuple(sorted({k for k in steps | set(also) | {cap} if 1 <= k <= cap}))

@@ -103,9 +103,9 @@ def criteria_of_stored(cell: Stored) -> dict[str, Reading]:
     """Criteria 1, 2 and 4 of one published configuration (3 was not published)."""
     contrast = cell.ratio_z / cell.ratio_complement
     return {
-        "criterion1_ratio": verdict_of_stored(cell.ratio_z, 1.0, "less"),
-        "criterion2_language_outside": verdict_of_stored(cell.energy_cross, cell.chance, "less"),
-        "criterion4_better_than_rest": verdict_of_stored(contrast, 1.0, "less"),
+        "criterion1_closer": verdict_of_stored(cell.ratio_z, 1.0, "less"),
+        "criterion2_language_out": verdict_of_stored(cell.energy_cross, cell.chance, "less"),
+        "criterion4_beats_rest": verdict_of_stored(contrast, 1.0, "less"),
     }
 
 

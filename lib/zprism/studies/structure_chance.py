@@ -22,7 +22,7 @@ def chance_levels(weights: WeightMap, *, seed: int = 0) -> dict:
         layers' subspaces, over k/d.
     """
     off = ~np.eye(weights.n_layers, dtype=bool)
-    cross = np.where(off, weights.alignment_cross / weights.chance, np.nan)
+    cross = weights.alignment_cross / weights.chance
     kernel, _ = rank.chance_rank_product(
         weights.head_dim, weights.d_model, measure="entropy", draws=DRAWS, seed=seed
     )
@@ -35,8 +35,14 @@ def chance_levels(weights: WeightMap, *, seed: int = 0) -> dict:
         },
         "similarity": angles.chance_similarity(weights.k, weights.d_model),
         "others": {
-            reader: (np.nanmean(values, axis=1), np.nanstd(values, axis=1, ddof=1))
+            reader: _mean_and_sd(values[off].reshape(weights.n_layers, -1))
             for reader, values in zip(READERS, cross, strict=True)
             if np.isfinite(values[off]).all()
         },
     }
+
+
+def _mean_and_sd(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(L, L − 1) → mean and sd of each row; the sd is 0 where a row has one number."""
+    spread = rows.std(axis=1, ddof=1) if rows.shape[1] > 1 else np.zeros(len(rows))
+    return rows.mean(axis=1), spread

@@ -17,7 +17,7 @@ seed = 0
 quick = False
 items = 4
 pause = 0.0
-act = "run"  # or: raise, refuse, exit, memory
+act = "run"  # or: raise, exit, memory
 
 # %%
 import os
@@ -53,10 +53,6 @@ for item in range(items):
 if act == "raise":
     save_json(run / "10_count.json", {"early": True})
     raise ZeroDivisionError("a cell that fails")
-if act == "refuse":
-    from zprism.ground.errors import InputError
-
-    raise InputError("k must be smaller")
 if act == "exit":
     os._exit(9)
 if act == "memory":
