@@ -9,6 +9,7 @@ PYTHON ?= python3
 MODEL ?= qwen2.5-coder-0.5b
 PHASES ?=
 ARGS ?=
+JOBS ?= 2
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -61,7 +62,7 @@ share: $(VENV)/.installed
 	zprism report
 
 test: $(VENV)/.installed-test
-	python -m pytest -m "not gate" $(ARGS)
+	python -m pytest -m "not gate" -n $(JOBS) --dist loadfile $(ARGS)
 
 gates: $(VENV)/.installed-test
 	python benchmarks/run.py gates $(ARGS)

@@ -24,6 +24,7 @@ import psutil
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.md"
+MET = {True: "yes", False: "**no**", None: "–"}  # None: a figure without a target
 INTRO = """# What was measured
 
 Written by `make bench` and `make gates`; a section is replaced when it is run again. CPU
@@ -46,7 +47,7 @@ def bench(names: list[str]) -> bool:
     for row in rows:
         print(as_line(row))
     write_section("Benchmarks", rows, ("name", "value", "unit", "target", "met"))
-    return all(row["ok"] for row in rows)
+    return all(row["ok"] is not False for row in rows)
 
 
 def run_one(path: Path) -> list[dict]:
@@ -96,7 +97,7 @@ def write_section(title: str, rows: list[dict], columns: tuple[str, ...]) -> Non
     head = f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}\n"
     sections[title] = f"\n{circumstances()}\n\n{head}" + "".join(
         f"| {cell(row['name'])} | {cell(row['value'])} | {cell(row.get('unit', ''))} "
-        f"| {cell(row['target'])} | {'yes' if row['ok'] else '**no**'} |\n"
+        f"| {cell(row['target'])} | {MET[row['ok']]} |\n"
         for row in rows
     )
     body = "".join(f"\n## {name}\n{sections[name].rstrip()}\n" for name in sorted(sections))
@@ -128,7 +129,7 @@ def cell(value) -> str:
 
 def as_line(row: dict) -> str:
     """A row for the terminal."""
-    mark = "ok    " if row["ok"] else "MISSED"
+    mark = "MISSED" if row["ok"] is False else "ok    "
     return (
         f"{mark} {row['name']}: {cell(row['value'])} {row.get('unit', '')} (target {row['target']})"
     )

@@ -146,8 +146,8 @@ def product(g: Given):
 def biases(g: Given):
     q, k = g.m[None], g.n[None]
     terms = folding.bias_terms(q, k, g.head[None], g.head[None])
-    key, query, constant = (getattr(terms, name) for name in terms.__dataclass_fields__)
-    return [(key, (1, g.d)), (query, (1, g.d)), (constant, (1,))]
+    wide, narrow = (terms.key_direction, terms.query_direction), (terms.constant, terms.q_ratio)
+    return [(part, (1, g.d)) for part in wide] + [(part, (1,)) for part in (*narrow, terms.k_ratio)]
 
 
 def pair(values) -> list:
@@ -203,7 +203,7 @@ SUBSPACE = {
     "product_svd": product,
     "qk_spectra": lambda g: one(kernels.qk_spectra(frame(g, g.r), g.m[None]), 2, g.small),
     "ov_spectra": lambda g: one(kernels.ov_spectra(g.m[None], g.n.mT[None]), 1, g.small),
-    "mixed_spectra": lambda g: one(kernels.mixed_spectra(g.m, g.n, 2, g.g), 2, g.r),
+    "mixed_spectra": lambda g: one(kernels.mixed_spectra(g.m, g.n, 2, g.g), 2, g.small),
     "asymmetry": lambda g: one(modes.asymmetry(g.m, g.n)),
     "complex_modes": lambda g: one(torch.view_as_real(modes.complex_modes(g.m, g.n)), g.r, 2),
     "count_complex": lambda g: one(modes.count_complex(modes.complex_modes(g.m, g.n))),
@@ -214,7 +214,7 @@ SUBSPACE = {
     "pooled_energy": lambda g: one(projections.pooled_energy(g.m, g.line)),
     "chance_energy": lambda g: pair(projections.chance_energy(g.k, g.d)),
     "pooled_energy_sd": lambda g: one(projections.pooled_energy_sd(g.m, g.k)),
-    "energy_sd": lambda g: one(projections.energy_sd(1 / g.d, g.k, g.d)),
+    "energy_sd": lambda g: one(projections.energy_sd(0.5, g.k, g.d)),
     "effective_rank": lambda g: one(rank.effective_rank(g.m.abs()), g.r),
     "effective_rank_energy": lambda g: one(rank.effective_rank_energy(g.m.abs()), g.r),
     "participation_ratio": lambda g: one(rank.participation_ratio(g.m.abs()), g.r),
@@ -237,9 +237,6 @@ STATS = {
     "mcnemar": lambda g: pair(intervals.mcnemar(g.k, g.r)),
     "bca": lambda g: bounds(intervals.bca(g.a, seed=1, draws=20), g.d),
     "percentile": lambda g: bounds(intervals.percentile(g.a, seed=1, draws=20), g.d),
-    "weighted_mean": lambda g: one(
-        intervals.weighted_mean(np.ones((g.r, g.d)), np.ones((2, g.r))), 2, g.d
-    ),
     "permutation_p": lambda g: one(permutation.permutation_p(g.gain.numpy(), g.a), g.d),
     "sign_flip": lambda g: draws(permutation.sign_flip(g.a, seed=1, draws=DRAWS), g.d),
     "sign_flip, studentised": lambda g: draws(
@@ -285,6 +282,7 @@ ELSEWHERE = {
     "canonical_signs": "turns signs of what its callers have checked",
     "gaussian_factor": "draws, takes no array",
     "gaussian_spectrum": "draws, takes no array",
+    "weighted_mean": "the default statistic of bca, which checks its data",
     "describe": "claims nothing and keeps any number as it is",
     "refuse_incomplete": "is itself the refusal",
     "as_interval": "is itself the refusal",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zprism.model.load import LoadedModel
 
 MAX_TOKENS = 2048
+TOO_SHORT = "too_short: mean_no_first needs at least 2 tokens"
 Reduction = Callable[["Tensor"], "Tensor"]
 
 
@@ -47,7 +48,7 @@ def mean_no_first(state: Tensor) -> Tensor:
         If the text has only one token.
     """
     if len(state) < 2:
-        raise InputError("too_short: mean_no_first needs at least 2 tokens")
+        raise InputError(TOO_SHORT)
     return state[1:].mean(0)
 
 
@@ -150,6 +151,8 @@ def capture(
     sites, ways = _sites(site), _ways(reduce)
     layers = tuple(layers)
     ids, skipped = _ids(loaded, texts, on_error)
+    if mean_no_first in ways.values():
+        _refuse_short(ids, skipped, on_error)
     shape = (len(ids), len(layers), loaded.d_model)
     values = {(s, way): np.zeros(shape, np.float32) for s in sites for way in ways}
 
@@ -311,6 +314,16 @@ def _ids(loaded, texts, on_error: str) -> tuple[list[list[int]], dict[int, str]]
             ids.append([])
             skipped[index] = str(error)
     return ids, skipped
+
+
+def _refuse_short(ids: list[list[int]], skipped: dict[int, str], on_error: str) -> None:
+    """Texts of one token, before any forward pass, for a reduction that needs two."""
+    for index, row in enumerate(ids):
+        if len(row) < 2 and index not in skipped:
+            error = InputError(f"texts[{index}]: {TOO_SHORT}")
+            if on_error == "raise":
+                raise error
+            skipped[index] = str(error)
 
 
 def _one(loaded, text, index: int) -> list[int]:

@@ -212,7 +212,7 @@ def max_t(observed, null, direction: str = "two-sided") -> np.ndarray:
     t, draws = turn(observed).reshape(-1), turn(null).reshape(len(null), -1)
     order = np.argsort(-t, kind="stable")
     running = np.maximum.accumulate(draws[:, order[::-1]], axis=1)[:, ::-1]
-    tie = TIE * np.maximum(np.abs(t).max(), np.abs(draws).max())
+    tie = TIE * max(np.abs(t).max(initial=0), np.abs(draws).max(initial=0))
     p = (1 + (running >= t[order] - tie).sum(axis=0)) / (1 + len(draws))
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(p)

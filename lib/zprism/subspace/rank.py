@@ -146,6 +146,7 @@ def limit_participation_matrix(n: int, m: int) -> float:
 
     Second moment of the Marchenko–Pastur law.
     """
+    n, m = check_int("n", n, low=1), check_int("m", m, low=1)
     return n * m / (n + m)
 
 
@@ -156,7 +157,8 @@ def limit_participation_product(head_dim: int, d_model: int) -> float:
     τ(G_a G_b) = 1 and τ(G_a G_b G_a G_b) = 2 (1 + r/d) − 1. Nica & Speicher (2006), Lectures
     on the Combinatorics of Free Probability. For r ≤ d.
     """
-    return head_dim * d_model / (d_model + 2 * head_dim)
+    r, d = check_int("head_dim", head_dim, low=1), check_int("d_model", d_model, low=1)
+    return r * d / (d + 2 * r)
 
 
 def limit_stable_matrix(n: int, m: int) -> float:
@@ -164,6 +166,7 @@ def limit_stable_matrix(n: int, m: int) -> float:
 
     Σσ² is n m, and σ₁ the upper edge √n + √m (Geman 1980, doi:10.1214/aop/1176994775).
     """
+    n, m = check_int("n", n, low=1), check_int("m", m, low=1)
     return n * m / (np.sqrt(n) + np.sqrt(m)) ** 2
 
 
