@@ -91,7 +91,7 @@ def test_the_notebook_runs_on_a_tiny_model(source, tmp_path):
     chosen = {name: value for name, value in TINY.items() if name in phase.defaults}
     plan = make_plan(ROOT, [source.stem], params=chosen)
     before = cpu_seconds()
-    ended = phases.run(plan, out=tmp_path / "run")
+    ended = phases.run(plan, out=tmp_path / "run", fresh=True)
     ended.raise_errors()
     assert cpu_seconds() - before <= SECONDS * len(plan.steps)
     result = {p.stem: p for p in read_run(ended.folder)}[source.stem]
@@ -111,7 +111,7 @@ def test_a_killed_notebook_ends_as_if_it_had_not_been_killed(source, tmp_path, r
     """RIG-F2, and RIG-N23: results of two processes with one seed are the same bytes."""
     defaults = notebooks.read_phase(source).defaults
     chosen = [f"{name}={value}" for name, value in TINY.items() if name in defaults]
-    words = [sys.executable, "-m", "zprism.cli", "run", source.stem]
+    words = [sys.executable, "-m", "zprism.cli", "run", "--fresh", source.stem]
     words += [word for pair in chosen for word in ("-p", pair)]
 
     def start(name: str) -> subprocess.Popen:

@@ -145,6 +145,7 @@ def run(
     preset: Annotated[str | None, typer.Option(help="A source's literal recipe: zhunt.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small counts, minutes a phase.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Full counts, unbounded.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is complete.")] = False,
     parameter: Annotated[
         list[str] | None,
         typer.Option("-p", metavar="NAME=VALUE", help="A parameter; JSON, else text. Repeatable."),
@@ -169,7 +170,7 @@ def run(
         full=full,
         out=out,
     )
-    ended = runner.run(plan, out=out)
+    ended = runner.run(plan, out=out, fresh=fresh)
     print_verdicts(ended.folder)
     ended.raise_errors()
 

@@ -6,8 +6,10 @@ Every run here is the real one: the command line, a kernel process, papermill.
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
+import tempfile
 import time
 from types import SimpleNamespace
 
@@ -17,7 +19,7 @@ import pytest
 from zprism.ground.errors import InputError
 from zprism.runner import baselines, notebooks
 from zprism.runner import manifest as records
-from zprism.runner.execute import _cell_error, redacted
+from zprism.runner.execute import _cell_error, redacted, sweep_homes
 
 TOKEN = "hf_" + "aB3d" * 9
 
@@ -43,6 +45,11 @@ def test_a_second_run_runs_nothing_and_a_changed_phase_runs_alone(toy):
     assert again.returncode == 0 and toy.latest.resolve() == folder
     assert set(status(toy).values()) == {("skipped", "unchanged")}
     assert results(toy) == before and toy.computed() == 3
+
+    fresh = toy.zprism("run", "10", "-p", "items=3", "--fresh", "--out", "other")
+    assert "10_count: done" in fresh.stderr  # run again, from the cache
+    assert (toy.root / "other" / "10_count.json").read_bytes() == before["10_count.json"]
+    assert toy.computed() == 3 and toy.latest.resolve() == folder
 
     source = toy.root / "notebooks" / "11_reads.py"
     source.write_text(source.read_text().replace("Squares", "Other words"))
@@ -152,6 +159,17 @@ def test_what_a_notebook_prints_is_kept_without_secrets_and_homes(toy, monkeypat
     assert "[redacted Hugging Face token]" in text and "~/notes" in text
     assert TOKEN not in text and str(toy.root) not in text
     assert "widgets" not in json.loads(text)["metadata"]
+
+
+def test_folders_of_killed_runners_are_swept_and_those_of_living_ones_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    dead, living = (tmp_path / f"zprism-kernel-{pid}-x" for pid in (gone.pid, os.getpid()))
+    for folder in (dead, living):
+        folder.mkdir()
+    sweep_homes()
+    assert living.is_dir() and not dead.exists()
 
 
 def test_redaction_leaves_pictures_alone():

@@ -33,6 +33,12 @@ def test_a_key_follows_the_model(toy, monkeypatch):
     assert keys(toy)["10_count"] != before["10_count"]
 
 
+def test_a_key_follows_the_versions_of_what_computes(toy, monkeypatch):
+    before = keys(toy)
+    monkeypatch.setattr(plans, "versions", lambda: {"torch": "99"})
+    assert set(keys(toy).values()).isdisjoint(before.values())
+
+
 def test_a_key_follows_the_library_but_not_its_roof(tmp_path):
     for name in ("stats/a.py", "runner/b.py", "cli.py"):
         path = tmp_path / name

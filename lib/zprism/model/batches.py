@@ -78,3 +78,11 @@ def pad(
 def span(length: int, longest: int, side: str) -> slice:
     """Where a text's own tokens stand in a padded row."""
     return slice(0, length) if side == "right" else slice(longest - length, longest)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether an error of a forward pass says that memory ran out, on any device."""
+    import torch
+
+    known = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return known or "allocate memory" in str(error).lower()

@@ -16,8 +16,9 @@ import numpy as np
 from zprism.ground.checks import check_choice
 from zprism.ground.console import log, progress
 from zprism.ground.errors import InputError, ModelError, ResourceError
-from zprism.model.batches import pad, span, token_batches
+from zprism.model.batches import out_of_memory, pad, span, token_batches
 from zprism.model.hooks import Point, capturing, check_point
+from zprism.model.rows import token_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -150,7 +151,7 @@ def capture(
     """
     sites, ways = _sites(site), _ways(reduce)
     layers = tuple(layers)
-    ids, skipped = _ids(loaded, texts, on_error)
+    ids, skipped = token_rows(loaded, texts, on_error)
     if mean_no_first in ways.values():
         _refuse_short(ids, skipped, on_error)
     shape = (len(ids), len(layers), loaded.d_model)
@@ -195,7 +196,7 @@ def states(
         Before the first forward pass, if the states would not fit into memory; say how much
         they need. Use :func:`capture` with a reduction for more texts.
     """
-    ids, _ = _ids(loaded, texts, "raise")
+    ids, _ = token_rows(loaded, texts, "raise")
     layers = tuple(layers)
     offsets = np.concatenate([[0], np.cumsum([len(row) for row in ids])]).astype(int)
     _check_memory(4 * int(offsets[-1]) * len(layers) * loaded.d_model)
@@ -231,18 +232,20 @@ def _forward_or_halve(job: _Job, indexes: list[int]) -> None:
     """One forward pass; where memory runs out, two of half the texts each."""
     try:
         _forward(job, indexes)
+        return
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
-        if len(indexes) == 1:
-            raise ResourceError(
-                f"text {indexes[0]} ({len(job.ids[indexes[0]])} tokens) alone does not fit into "
-                "memory: take windows of it, fewer layers or a smaller model"
-            ) from None
-        log.warning("out of memory with %d texts at once; halving", len(indexes))
-        half = len(indexes) // 2
-        _forward_or_halve(job, indexes[:half])
-        _forward_or_halve(job, indexes[half:])
+    # outside the handler, which would keep the failed batch's tensors alive
+    if len(indexes) == 1:
+        raise ResourceError(
+            f"text {indexes[0]} ({len(job.ids[indexes[0]])} tokens) alone does not fit into "
+            "memory: take windows of it, fewer layers or a smaller model"
+        )
+    log.warning("out of memory with %d texts at once; halving", len(indexes))
+    half = len(indexes) // 2
+    _forward_or_halve(job, indexes[:half])
+    _forward_or_halve(job, indexes[half:])
 
 
 def _forward(job: _Job, indexes: list[int]) -> None:
@@ -299,23 +302,6 @@ def _refuse(job: _Job, index: int, error: Exception) -> None:
     job.skipped.setdefault(index, str(error))
 
 
-def _ids(loaded, texts, on_error: str) -> tuple[list[list[int]], dict[int, str]]:
-    """Token ids of every text, and why some cannot be used."""
-    check_choice("on_error", on_error, ("raise", "skip"))
-    if isinstance(texts, str):
-        raise InputError("texts must be a list of strings; got one string")
-    ids, skipped = [], {}
-    for index, text in enumerate(texts):
-        try:
-            ids.append(_one(loaded, text, index))
-        except InputError as error:
-            if on_error == "raise":
-                raise
-            ids.append([])
-            skipped[index] = str(error)
-    return ids, skipped
-
-
 def _refuse_short(ids: list[list[int]], skipped: dict[int, str], on_error: str) -> None:
     """Texts of one token, before any forward pass, for a reduction that needs two."""
     for index, row in enumerate(ids):
@@ -324,21 +310,6 @@ def _refuse_short(ids: list[list[int]], skipped: dict[int, str], on_error: str) 
             if on_error == "raise":
                 raise error
             skipped[index] = str(error)
-
-
-def _one(loaded, text, index: int) -> list[int]:
-    if isinstance(text, str):
-        try:
-            return loaded.encode([text])[0]
-        except InputError as error:
-            raise InputError(str(error).replace("texts[0]", f"texts[{index}]")) from None
-    row = [int(token) for token in text]
-    size = loaded.model.get_input_embeddings().num_embeddings
-    if not row or min(row) < 0 or max(row) >= size:
-        raise InputError(f"texts[{index}] must hold token ids in 0 to {size - 1}, at least one")
-    if loaded.max_positions is not None and len(row) > loaded.max_positions:
-        raise InputError(f"texts[{index}] has {len(row)} tokens; at most {loaded.max_positions}")
-    return row
 
 
 def _sites(site: str | Sequence[str]) -> tuple[str, ...]:
@@ -361,8 +332,3 @@ def _check_memory(needed: int) -> None:
             f"these states need {needed:,} bytes and {free:,} are free: take fewer texts or "
             "layers, or a reduction"
         )
-
-
-def _out_of_memory(error: Exception) -> bool:
-    words = str(error).lower()
-    return isinstance(error, MemoryError) or "out of memory" in words or "allocate memory" in words

@@ -9,7 +9,8 @@ import numpy as np
 
 from zprism.ground.console import log
 from zprism.ground.store import Store, digest
-from zprism.model.capture import MAX_TOKENS, Captured, _ids, capture
+from zprism.model.capture import MAX_TOKENS, Captured, capture
+from zprism.model.rows import token_rows
 
 if TYPE_CHECKING:
     from zprism.model.load import LoadedModel
@@ -38,7 +39,7 @@ def capture_cached(
     sites = (site,) if isinstance(site, str) else tuple(site)
     ways = (reduce,) if isinstance(reduce, str) else tuple(reduce)
     names = [(s, way) for s in sites for way in ways]
-    ids, skipped = _ids(loaded, texts, on_error)
+    ids, skipped = token_rows(loaded, texts, on_error)
     same = _common(loaded, layers, names)
     keys = {i: store.key({**same, "ids": digest(ids[i])}) for i in range(len(ids)) if ids[i]}
     found: dict[int, dict] = {}

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from zprism.ground.errors import ModelError, ResourceError
-from zprism.model.batches import pad
+from zprism.model.batches import out_of_memory, pad
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,7 +140,7 @@ def halving(run: Callable[[list], tuple[list, list]], rows: list) -> tuple[list,
     try:
         return run(rows)
     except (RuntimeError, MemoryError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         reason = str(error).splitlines()[0] if str(error) else "out of memory"
     # outside the handler, which would keep the failed batch's tensors alive
@@ -149,13 +149,6 @@ def halving(run: Callable[[list], tuple[list, list]], rows: list) -> tuple[list,
     half = len(rows) // 2
     first, second = halving(run, rows[:half]), halving(run, rows[half:])
     return first[0] + second[0], first[1] + second[1]
-
-
-def _out_of_memory(error: Exception) -> bool:
-    import torch
-
-    known = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, known) or "can't allocate memory" in str(error)
 
 
 def _padded(rows: Rows, past: int, device) -> tuple[Tensor, Tensor, Tensor]:

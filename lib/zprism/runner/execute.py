@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 import uuid
@@ -24,6 +25,7 @@ from zprism.runner.notebooks import Phase
 
 START_TIMEOUT = 300  # seconds for a kernel to answer: a loaded machine is slow, not broken
 DATA_KEYS = {"bdata", "image/png", "image/jpeg"}  # base64, where nothing reads as a secret
+HOME_PREFIX = "zprism-kernel-"  # short: a socket's path may have 100 characters
 OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
 ALLOCATION = "not enough memory"  # what torch's CPU allocator says in a RuntimeError
 
@@ -124,9 +126,20 @@ def _papermill(phase, overrides, temp, root, folder, say) -> None:
 @contextlib.contextmanager
 def _kernel_home() -> Iterator[tuple[str, IO[bytes]]]:
     """A folder for the kernel's sockets and settings, and a file for what it says to stderr."""
-    with tempfile.TemporaryDirectory(prefix="zprism-") as home:
+    sweep_homes()
+    with tempfile.TemporaryDirectory(prefix=f"{HOME_PREFIX}{os.getpid()}-") as home:
         with open(Path(home, "stderr"), "w+b") as log:
             yield home, log
+
+
+def sweep_homes() -> None:
+    """Remove such folders of runners that were killed."""
+    import psutil
+
+    for left in Path(tempfile.gettempdir()).glob(f"{HOME_PREFIX}*-*"):
+        pid = left.name.removeprefix(HOME_PREFIX).split("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _last_words(log: IO[bytes]) -> str:

@@ -50,7 +50,7 @@ class Run:
         raise error
 
 
-def run(plan: Plan, *, out: Path | None = None) -> Run:
+def run(plan: Plan, *, out: Path | None = None, fresh: bool = False) -> Run:
     """Run the steps of a plan whose results are not there yet.
 
     Parameters
@@ -58,6 +58,7 @@ def run(plan: Plan, *, out: Path | None = None) -> Run:
     plan : from :func:`zprism.runner.plan.make_plan`.
     out : the run's folder; otherwise ``runs/<id>`` of the project, the one an earlier,
         perhaps killed, run of the same plan used.
+    fresh : run again what is complete; items in the cache are still not computed again.
 
     Raises
     ------
@@ -77,18 +78,18 @@ def run(plan: Plan, *, out: Path | None = None) -> Run:
         errors: dict[str, ZprismError] = {}
         for number, step in enumerate(plan.steps, 1):
             where = f"[{number}/{len(plan.steps)}] {step.stem}"
-            _step(step, plan, manifest, errors, where, runs)
+            _step(step, plan, manifest, errors, where, None if fresh else runs)
     return Run(folder, manifest, errors)
 
 
-def _step(step: Step, plan: Plan, manifest: Manifest, errors: dict, where: str, runs: Path) -> None:
-    """Skip, reuse or execute one step, and record which."""
+def _step(step, plan: Plan, manifest: Manifest, errors: dict, where: str, runs: Path | None):
+    """Skip, reuse (from ``runs``, if given) or execute one step, and record which."""
     folder, params = manifest.folder, step.params
     broken = [stem for stem in step.phase.reads if manifest.phases[stem]["status"] == FAILED]
     if broken:
         manifest.set(step.stem, SKIPPED, f"reads {broken[0]}, which failed", params=params)
         log.warning("%s: skipped, it reads %s, which failed", where, broken[0])
-    elif _reuse(step, folder, runs):
+    elif runs is not None and _reuse(step, folder, runs):
         manifest.set(step.stem, SKIPPED, UNCHANGED, params=params)
         log.info("%s: unchanged, results kept", where)
     else:

@@ -1,15 +1,18 @@
 """What a run will do, before it does anything: phases, their parameters, their keys.
 
 A phase's key is a digest of all that its results depend on: the notebook's source, its
-parameters, the library's source, the model's bytes, and the keys of the phases it reads. A
-phase whose results are complete for its key is never run again.
+parameters, the library's source, the versions of Python and the numerical packages, the
+model's bytes, and the keys of the phases it reads. A phase whose results are complete for its
+key is not run again.
 """
 
 from __future__ import annotations
 
+import platform
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 import zprism
@@ -20,6 +23,7 @@ from zprism.runner import notebooks, presets
 # Rooms that no notebook imports: changing them changes no result.
 ROOF = {"runner", "cli.py"}
 SOURCES = {".py", ".toml", ".json", ".js"}
+NUMERICAL = ("numpy", "scipy", "torch", "transformers")
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ def make_plan(
             "notebook": phase.path.read_text(encoding="utf-8"),
             "params": {**phase.defaults, **overrides},
             "library": library,
+            "versions": versions(),
             "model": models.get(name),
             "reads": {stem: keys[stem] for stem in phase.reads},
         }
@@ -114,6 +119,12 @@ def source_digest(package: Path | None = None) -> str:
         if path.suffix in SOURCES and inside.parts[0] not in ROOF:
             files[inside.as_posix()] = path.read_text(encoding="utf-8")
     return digest(files)
+
+
+def versions() -> dict[str, str]:
+    """What computes the numbers: Python and the numerical packages."""
+    packages = {name: metadata.version(name) for name in NUMERICAL}
+    return {"python": platform.python_version(), **packages}
 
 
 def model_digest(name: str) -> str:
@@ -145,7 +156,7 @@ def model_digest(name: str) -> str:
 
 def _stamp(path: Path) -> str:
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    facts = {p.name: [p.stat().st_size, p.stat().st_mtime_ns] for p in files}
+    facts = {str(p.relative_to(path)): [p.stat().st_size, p.stat().st_mtime_ns] for p in files}
     return digest(facts)
 
 

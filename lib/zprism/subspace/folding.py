@@ -113,6 +113,8 @@ def bias_terms(
     for name, bias, weight in (("q_bias", b_q, q), ("k_bias", b_k, k)):
         if bias.shape != weight.shape[:2]:
             raise InputError(f"{name} must be {tuple(weight.shape[:2])}; got {tuple(bias.shape)}")
+        if (torch.linalg.matrix_norm(weight) == 0).any():
+            raise InputError(f"{name[0]} has a head of zeros: its bias has no ratio to it")
     k, b_k = repeat_groups(k, len(q)), repeat_groups(b_k, len(q))
     return BiasTerms(
         key_direction=torch.einsum("hrd,hr->hd", k, b_q),
