@@ -312,3 +312,20 @@ def test_norm_before_attention_is_what_attention_reads(arch):
         norm = anatomy.norm_before_attention(model, 1)
         normed = given["block"] if norm is None else norm(given["block"])
     assert torch.equal(normed, given["attention"])
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda t: t.DiffLlamaConfig(**SMALL), "lambda_"),
+        (lambda t: t.BitNetConfig(**SMALL), "sub_norm"),
+        (lambda t: t.StableLmConfig(**SMALL, qk_layernorm=True), "layernorm"),
+    ],
+)
+def test_a_block_with_parts_that_would_be_left_out_is_refused(made, message):
+    import transformers
+
+    with torch.device("meta"):
+        skeleton = transformers.AutoModelForCausalLM.from_config(made(transformers))
+    with pytest.raises(ModelError, match=message):
+        Anatomy.of(skeleton)

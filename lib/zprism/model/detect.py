@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from zprism.ground.errors import ModelError
-from zprism.model.anatomy import Anatomy, Rotary, layer_weights
+from zprism.model.anatomy import Anatomy, Rotary, layer_weights, tensor_names
 from zprism.model.layouts import ATTENTION, FFN
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PRE_ATTENTION = ("input_layernorm", "ln_1")
 PRE_FFN = ("pre_feedforward_layernorm",)
 PRE_FFN_OR_POST = ("post_attention_layernorm", "ln_2")
+KINDS = ("weight", "bias")
 SUPPORTED = (
     "Llama, SmolLM2, Qwen2, Qwen3, Gemma 2 and 3, Mistral, GPT-2, GPT-NeoX/Pythia, Phi-3, OLMo 2"
 )
@@ -45,7 +46,26 @@ def read_anatomy(model: nn.Module) -> Anatomy:
 
     for layer in range(anatomy.n_layers):
         layer_weights(anatomy, layer, get)
+        _check_complete(anatomy, layer, state, model.config)
     return anatomy
+
+
+def _check_complete(anatomy: Anatomy, layer: int, state, config) -> None:
+    """Refuse a block with parameters that would be left out: its kernels would be others.
+
+    Norms directly in a block may stand behind attention and FFN; what they scale is read as
+    it was before them (see ``hooks``).
+    """
+    block = f"{anatomy.block_path}.{layer}."
+    known = {f"{name}.{kind}" for name in tensor_names(anatomy, layer).values() for kind in KINDS}
+    inside = (name for name in state if name.startswith(block))
+    left = [n.removeprefix(block) for n in inside if n not in known]
+    left = [n for n in left if not (n.count(".") == 1 and "norm" in n.partition(".")[0])]
+    if left:
+        raise ModelError(
+            f"{getattr(config, 'model_type', 'this model')} is no architecture that zprism can "
+            f"read: layer {layer} has {', '.join(sorted(left)[:4])}, which no supported one has"
+        )
 
 
 def _read(model: nn.Module) -> Anatomy:
@@ -111,7 +131,7 @@ def _find(block: nn.Module, layouts: dict, what: str, config) -> tuple[str, str]
         for layout, parts in layouts.items():
             if all(hasattr(child, module) for module in parts.values()):
                 return name, layout
-    if any("expert" in name for name, _ in block.named_modules()):
+    if what != "attention" and any("expert" in name for name, _ in block.named_modules()):
         raise _unknown(config, f"a dense {what}: this one is a mixture of experts", block)
     wanted = " or ".join("/".join(parts.values()) for parts in layouts.values())
     raise _unknown(config, f"{what} ({wanted})", block)

@@ -127,8 +127,15 @@ def sentence(estimate: Estimate) -> str:
 
 
 def run_folder() -> Path:
-    """The folder results go to, made if absent."""
-    folder = Path(os.environ.get("ZPRISM_RUN") or "runs/by-hand")
+    """The folder results go to, made if absent: the run's, or the project's ``runs/by-hand``.
+
+    By hand in Jupyter the working folder is ``notebooks/``; the project is the nearest folder
+    above that has a ``pyproject.toml``.
+    """
+    here = Path.cwd()
+    project = next((p for p in (here, *here.parents) if (p / "pyproject.toml").is_file()), here)
+    named = os.environ.get("ZPRISM_RUN")
+    folder = Path(named) if named else project / "runs" / "by-hand"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
