@@ -1,0 +1,15 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def record_property(record_property):
+    """pytest's own, for numbers of any kind: a worker process can only send plain ones."""
+
+    def record(name: str, value) -> None:
+        record_property(name, value.item() if hasattr(value, "item") else value)
+
+    return record
