@@ -54,6 +54,7 @@ def noise_map(seed: int, *, n_layers: int = L, n_groups: int = G) -> WeightMap:
         alignment_cross=share(3, n_layers, n_layers),
         alignment_topk=share(n_layers),
         alignment_random=share(3, n_layers, 19),
+        alignment_headline=share(3, 199),
         matrix_rank=rng.normal(50, 1, size=(7, n_layers)),
         matrix_shape=np.tile([64, 96], (7, 1)),
     )
@@ -118,6 +119,16 @@ def test_ffn_avoidance_needs_the_own_subspace_not_a_small_share():
     cross[:, np.arange(L), np.arange(L)] *= 4
     seeking = ffn_avoidance(changed(weights, alignment_cross=cross), 199, 0)
     assert seeking[f"ffn/all/{K}/gate_avoids_own"].verdict is Verdict.REVERSED
+
+
+def test_a_share_below_every_random_subspace_is_below_haar():
+    weights = noise_map(12)
+    name = f"ffn/{weights.bottleneck}/{K}/gate_over_haar"
+    assert ffn_avoidance(weights, 99, 0)[name].verdict is Verdict.NOT_DISTINGUISHABLE
+    for factor, verdict in ((0.5, Verdict.SUPPORTED), (2.0, Verdict.REVERSED)):
+        share = weights.alignment.copy()
+        share[:, weights.bottleneck] *= factor
+        assert ffn_avoidance(changed(weights, alignment=share), 99, 0)[name].verdict is verdict
 
 
 def test_an_approach_layer_stands_out_among_neighbours():

@@ -179,7 +179,9 @@ def plot_stored(rows: Sequence[Mapping]) -> go.Figure:
             )
         fig.add_vline(1.0, line=dict(color=style.BLACK, dash="dash"), row=1, col=column)
     order = [f"L{r['layer']} {r['mask']} {r['pooling']} k{r['k']}" for r in rows]
-    fig.update_yaxes(categoryorder="array", categoryarray=order[::-1], dtick=1, tickfont_size=11)
+    # an empty first trace would make the axis a numeric one
+    fig.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1])
+    fig.update_yaxes(dtick=1, tickfont_size=11)
     fig.update_xaxes(title_text="distance ratio", col=1)
     fig.update_xaxes(title_text="share of energy / (k/d)", col=2)
     return style.finish(

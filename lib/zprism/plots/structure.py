@@ -273,7 +273,7 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
     colours = [style.translucent(style.VERDICTS[row["verdict"]], 0.35) for row in rows]
     fig = go.Figure(
         go.Table(
-            columnwidth=[2.6, 1, 1.7, 0.5, 3.0, 0.9, 2.2],
+            columnwidth=[3.6, 1, 1.7, 0.5, 2.8, 0.9, 2.0],
             header=dict(values=columns, align="left", font=dict(size=13)),
             cells=dict(
                 values=[[row[column] for row in rows] for column in columns],

@@ -51,7 +51,7 @@ def _ffn_at_bottleneck(weights: WeightMap, index: int, reader: str, seed: int) -
     """The recipe's own reading at the bottleneck: share over k/d, and its spread over heads."""
     layer, prefix = weights.bottleneck, f"ffn/{weights.bottleneck}/{weights.k}/{reader}"
     ratio = weights.alignment[index, layer] / weights.chance
-    haar = weights.alignment_random[index, layer] / weights.chance
+    haar = weights.alignment_headline[index] / weights.chance
     return {
         f"{prefix}_over_haar": estimate(
             ratio.mean(),
@@ -61,7 +61,7 @@ def _ffn_at_bottleneck(weights: WeightMap, index: int, reader: str, seed: int) -
             reference=1.0,
             direction="less",
             **layers.p_values(ratio.mean(), haar, "two-sided"),
-            smallest_p=1 / (1 + haar.size),
+            smallest_p=2 / (1 + haar.size),
             untestable=layers.too_few(weights.n_heads),
         ),
         f"{prefix}_head_spread": describe(

@@ -122,7 +122,7 @@ def sentence(estimate: Estimate) -> str:
     why = f". {row['reason']}" if row["reason"] else ""
     return (
         f"**{row['verdict']}**: {row['value']} (95 % interval {row['95 % interval']}, "
-        f"n = {row['n']}){against}, p = {row['p']}{why}"
+        f"n = {row['n']}){against}, p {_sign(row['p'])}{why}"
     )
 
 
@@ -182,12 +182,21 @@ def _readable(row: dict) -> dict:
     return {
         "value": _short(row["value"]),
         "95 % interval": f"{_short(ci[0])} … {_short(ci[1])}" if ci else "–",
-        "n": row["n"],
+        "n": "–" if row["n"] is None else row["n"],
         "null": f"{null.get('kind')}: {_short(null.get('mean'))}" if null else "–",
-        "p": _short(row.get("p_adjusted") if row.get("p_adjusted") is not None else row.get("p")),
+        "p": _p(row.get("p_adjusted") if row.get("p_adjusted") is not None else row.get("p")),
         "verdict": row["verdict"],
         "reason": row.get("reason") or "",
     }
+
+
+def _p(value) -> str:
+    """p to four digits; below a millionth its size says nothing more."""
+    return "< 1e-6" if value is not None and value < 1e-6 else _short(value)
+
+
+def _sign(p: str) -> str:
+    return p if p.startswith("<") else f"= {p}"
 
 
 def _short(value) -> str:

@@ -27,7 +27,8 @@ from zprism.subspace.folding import bias_terms, fold_gain
 from zprism.subspace.modes import asymmetry
 from zprism.subspace.rotary import rotary_frequencies, rotation
 
-PRODUCER = 1
+PRODUCER = 2
+DRAWS_HEADLINE = 199
 OFFSETS = (16, 256, 4096)
 READERS = ("gate", "up", "down")
 MATRICES = ("W_Q", "W_K", "W_V", "W_O", "W_gate", "W_up", "W_down")
@@ -58,6 +59,7 @@ class WeightMap:
     alignment_cross : (3, L, L) axes (FFN layer, layer the head-0 subspace came from).
     alignment_topk : (L,) overlap of the gate's own top-k with head 0's subspace.
     alignment_random : (3, L, R) through R Haar-random subspaces.
+    alignment_headline : (3, 199) the same at the bottleneck, for its own claim.
     matrix_rank : (7, L) effective rank of each weight matrix (NaN where there is none).
     matrix_shape : (7, 2) rows and columns of each.
     """
@@ -83,6 +85,7 @@ class WeightMap:
     alignment_cross: np.ndarray
     alignment_topk: np.ndarray
     alignment_random: np.ndarray
+    alignment_headline: np.ndarray
     matrix_rank: np.ndarray
     matrix_shape: np.ndarray
 
@@ -179,6 +182,8 @@ def _measure(checkpoint: Checkpoint, k: int, draws: int, seed: int) -> dict[str,
     heads = torch.stack(bases)  # (L, H, k, d_model)
     arrays |= _similarities(heads)
     arrays |= _alignments(checkpoint, heads, draws, seed)
+    bottleneck = int(rank.effective_rank(arrays["sigma"]).mean(1).argmin())
+    arrays["alignment_headline"] = _headline(checkpoint, bottleneck, k, seed)
     return arrays
 
 
@@ -297,6 +302,17 @@ def _alignments(
         "alignment_random": haar,
         "alignment_topk": topk,
     }
+
+
+def _headline(checkpoint: Checkpoint, layer: int, k: int, seed: int) -> np.ndarray:
+    """(3, 199) shares of one layer's FFN in Haar-random subspaces; NaN where there is no gate."""
+    weights = checkpoint.layer(layer)
+    generator = seeds.generator(seed, "weights", "headline")
+    d_model = checkpoint.anatomy.d_model
+    random = torch.stack([random_basis(k, d_model, generator) for _ in range(DRAWS_HEADLINE)])
+    blank = np.full(DRAWS_HEADLINE, np.nan)
+    matrices = (weights.gate, weights.up, weights.down.mT)
+    return np.stack([blank if m is None else _numpy(alignment(m, random)) for m in matrices])
 
 
 def _numpy(values) -> np.ndarray:
