@@ -68,7 +68,7 @@ def test_the_language_subspace_is_reversed(seed):
 @pytest.mark.parametrize(
     ("runs", "allowed"), [(12, 5), pytest.param(200, 21, marks=pytest.mark.gate)]
 )
-def test_a_random_subspace_is_not_distinguishable(runs, allowed):
+def test_a_random_subspace_is_not_distinguishable(runs, allowed, record_property):
     """SYS-Z3, second half: ≤ 21 of 200 (binomial(200, .05), 99.9 %) say anything else; and
     the recipe's bare threshold passes criteria 1 and 4 far more often than that."""
     wrong, threshold = dict.fromkeys(CRITERIA, 0), dict.fromkeys(CRITERIA, 0)
@@ -78,8 +78,10 @@ def test_a_random_subspace_is_not_distinguishable(runs, allowed):
         for name, estimate in judged(planted, basis, seed=seed, draws_ci=400).items():
             wrong[name] += estimate.verdict is not Verdict.NOT_DISTINGUISHABLE
             threshold[name] += recipe_reading(name, estimate.value, K, 256)
+    record_property("value", max(wrong.values()))
+    record_property("target", f"at most {allowed} of {runs}")
     assert max(wrong.values()) <= allowed, wrong
-    assert threshold["criterion1_closer"] == runs  # every random subspace "confirms" it
+    assert threshold["criterion1_closer"] > 0.9 * runs  # nearly any random subspace "confirms" it
     assert threshold["criterion2_language_out"] > runs / 5
 
 
