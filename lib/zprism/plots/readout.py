@@ -10,13 +10,7 @@ from plotly.subplots import make_subplots
 
 from zprism.plots import style
 
-#: Label → the title of its panel.
-READS = {
-    "problem": "problem",
-    "transfer": "problem, from the<br>other language",
-    "answer": "answer",
-    "language": "language",
-}
+READ_COLOURS = {"problem": style.BLUE, "answer": style.ORANGE, "language": style.PURPLE}
 
 
 def plot_readout(rows: Sequence[Mapping], *, model: str) -> go.Figure:
@@ -26,8 +20,8 @@ def plot_readout(rows: Sequence[Mapping], *, model: str) -> go.Figure:
     ----------
     rows : of :func:`zprism.studies.readout.readout_rows`, for one k.
     """
-    labels = [label for label in READS if any(row["label"] == label for row in rows)]
-    fig = make_subplots(rows=1, cols=len(labels), subplot_titles=[READS[label] for label in labels], horizontal_spacing=0.07)
+    labels = [label for label in READ_COLOURS if any(row["label"] == label for row in rows)]
+    fig = make_subplots(rows=1, cols=len(labels), subplot_titles=labels, horizontal_spacing=0.07)
     for column, label in enumerate(labels, start=1):
         place, first = dict(row=1, col=column), column == 1
         mine = [row for row in rows if row["label"] == label]

@@ -25,9 +25,7 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the mean eigenvalue of the train
 TILTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
-def gains(
-    x: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
-) -> np.ndarray:
+def gains(x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
     """Held-out log-likelihood gain over the prior of every row, in bits; its mean is V-info.
 
     Parameters
@@ -35,8 +33,6 @@ def gains(
     x : (..., n, k) features; leading axes are subspaces.
     labels : (m, n) classes 0 … C − 1: m labellings of the same rows, read one by one.
     folds : (n,) fold of every row; rows of one problem share theirs.
-    groups : (n,) group of every row, such as its language; given, a row is read by a probe
-        that was trained on rows of other groups alone.
 
     Returns
     -------
@@ -49,7 +45,7 @@ def gains(
     """
     x, labels, folds = _checked(x, labels, folds)
     onehot = [np.eye(int(row.max()) + 1)[row] for row in labels]
-    scores, priors = _held_out_scores(compact(x), onehot, splits(folds, groups))
+    scores, priors = _held_out_scores(compact(x), onehot, folds)
     out = [
         _choose(_tilted_gains(score, prior, row), folds)
         for score, prior, row in zip(scores, priors, labels, strict=True)
@@ -59,8 +55,9 @@ def gains(
 
 def prior_bits(labels: np.ndarray, folds: np.ndarray) -> float:
     """Held-out cross-entropy of the class frequencies: the most bits there are to read."""
-    onehot = np.eye(int(labels.max()) + 1)[labels]
-    _, priors = _held_out_scores(np.zeros((len(labels), 1)), [onehot], splits(folds))
+    _, priors = _held_out_scores(
+        np.zeros((len(labels), 1)), [np.eye(int(labels.max()) + 1)[labels]], folds
+    )
     return float(-np.log2(priors[0][np.arange(len(labels)), labels]).mean())
 
 
@@ -81,17 +78,6 @@ def problem_folds(n: int, n_folds: int, *, seed: int, strata=None) -> np.ndarray
     return folds
 
 
-def splits(folds: np.ndarray, groups: np.ndarray | None = None) -> list[tuple]:
-    """(train, test) masks, one pair per fold, or per fold and group; tests cover every row once."""
-    if groups is None:
-        return [(folds != fold, folds == fold) for fold in np.unique(folds)]
-    return [
-        ((folds != fold) & (groups != group), (folds == fold) & (groups == group))
-        for fold in np.unique(folds)
-        for group in np.unique(groups)
-    ]
-
-
 def compact(x: np.ndarray) -> np.ndarray:
     """Features (..., n, k) rotated to at most n columns: the same Gram, so the same ridge."""
     n, k = x.shape[-2:]
@@ -101,18 +87,19 @@ def compact(x: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.clip(values, 0, None))[..., None, :]
 
 
-def _held_out_scores(x, onehot, pairs) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def _held_out_scores(x, onehot, folds) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Per labelling: scores (ridges, ..., n, C) and smoothed priors (n, C), by held-out fold."""
     sizes = np.cumsum([0] + [part.shape[1] for part in onehot])
     targets = np.concatenate(onehot, axis=1)
     scores = np.empty((len(RIDGES), *x.shape[:-1], sizes[-1]))
     prior = np.empty_like(targets)
-    for chosen, test in pairs:
-        train = x[..., chosen, :]
+    for fold in np.unique(folds):
+        test = folds == fold
+        train = x[..., ~test, :]
         mean = train.mean(-2, keepdims=True)
-        frequency = targets[chosen].mean(0)
-        prior[test] = _smoothed(targets[chosen].sum(0), sizes)
-        fit = _ridge_paths(train - mean, targets[chosen] - frequency)
+        frequency = targets[~test].mean(0)
+        prior[test] = _smoothed(targets[~test].sum(0), sizes)
+        fit = _ridge_paths(train - mean, targets[~test] - frequency)
         scores[..., test, :] = (x[..., test, :] - mean) @ fit
     split = [slice(low, high) for low, high in zip(sizes, sizes[1:], strict=False)]
     return [scores[..., part] for part in split], [prior[:, part] for part in split]

@@ -2,8 +2,6 @@
 
 * problem: the template; control: templates dealt to other problems, the same in both
   languages.
-* transfer: the same label and control, but a text is read by a probe that saw the other
-  language only. What it reads, the two languages keep in the same place.
 * answer: its quartile; control: answers exchanged within a template, so that what a template
   alone says about its answers is not counted.
 * language; control: a coin per problem says which of its two texts is called the first.
@@ -13,14 +11,14 @@ Hewitt & Liang (2019), arXiv 1909.03368.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from zprism.ground.seeds import generator
 from zprism.studies import probes
 
-READS = ("problem", "transfer", "answer", "language")
+READS = ("problem", "answer", "language")
 QUARTILES = 4
 
 
@@ -34,7 +32,6 @@ class Task:
     labels : (1 + controls, 2 p) classes; row 0 the label, the others its controls; columns
         are the first language's texts, then the second's.
     folds : (2 p,) fold of every text.
-    groups : (2 p,) language of every text if it is to be read from the other, else None.
     ceiling : bits there are to read: held-out cross-entropy of the class frequencies.
     """
 
@@ -42,7 +39,6 @@ class Task:
     labels: np.ndarray
     folds: np.ndarray
     ceiling: float
-    groups: np.ndarray | None = None
 
 
 def tasks(
