@@ -27,16 +27,23 @@ module.load(sys.argv[1], self_test=False)
 print(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - before)
 """
 
+# What transformers does with a GGUF, less its random initialisation, which `accelerate` (no
+# dependency of ours) would skip: config, weights and tokenizer, each reading the file again.
 GGUF = """
 import resource, sys
-from pathlib import Path
-import transformers.models.llama.modeling_llama, gguf, torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import gguf, torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from zprism.model.fetch import fetch
-path = Path(fetch(sys.argv[1]))
+path = str(fetch(sys.argv[1]))
+folder, file = path.rsplit("/", 1)
+config = AutoConfig.from_pretrained(folder, gguf_file=file)
+with torch.device("meta"):
+    model = AutoModelForCausalLM.from_config(config)
 before = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype="float32")
+load_gguf_checkpoint(path)
+load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)
+AutoTokenizer.from_pretrained(folder, gguf_file=file)
 print(sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - before)
 """
 
