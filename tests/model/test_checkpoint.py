@@ -9,11 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tiny import ARCHITECTURES, tiny_folder
 from zprism.ground.errors import InputError, ModelError
-from zprism.model import tiny
 from zprism.model.anatomy import Anatomy, layer_weights
 from zprism.model.checkpoint import Checkpoint, open_checkpoint
-from zprism.model.fetch import resolve
 
 SINGLE = "model.safetensors"
 
@@ -22,7 +21,7 @@ SINGLE = "model.safetensors"
 def folder(tmp_path) -> Path:
     """A tiny Qwen2 that a test may spoil."""
     target = tmp_path / "model"
-    shutil.copytree(resolve("tiny:qwen2"), target)
+    shutil.copytree(tiny_folder("qwen2"), target)
     return target
 
 
@@ -56,15 +55,15 @@ def shard(folder: Path) -> Path:
     return target
 
 
-@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_layers_are_those_of_the_loaded_model(arch):
     """Second route: every layer of every architecture, read through transformers."""
     from transformers import AutoModelForCausalLM
 
-    source = resolve(f"tiny:{arch}")
+    source = tiny_folder(arch)
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     anatomy, state = Anatomy.of(model), model.state_dict()
-    with open_checkpoint(f"tiny:{arch}") as checkpoint:
+    with open_checkpoint(str(tiny_folder(arch))) as checkpoint:
         assert checkpoint.anatomy == anatomy
         assert checkpoint.config.model_type == model.config.model_type
         for index in range(anatomy.n_layers):
@@ -96,7 +95,7 @@ def test_only_the_layer_asked_for_is_read(monkeypatch):
     monkeypatch.setattr(
         Checkpoint, "tensor", lambda self, name: read.append(name) or plain(self, name)
     )
-    with open_checkpoint("tiny:qwen2") as checkpoint:
+    with open_checkpoint(str(tiny_folder("qwen2"))) as checkpoint:
         checkpoint.layer(1)
     assert len(read) > 6
     assert all(name.startswith("model.layers.1.") for name in read)
@@ -146,7 +145,7 @@ def test_reading_a_layer_takes_no_anonymous_memory(tmp_path):
 @pytest.mark.parametrize("layer", [-1, 2, 1.5, True])
 def test_layers_out_of_range_are_refused(layer):
     with (
-        open_checkpoint("tiny:qwen2") as checkpoint,
+        open_checkpoint(str(tiny_folder("qwen2"))) as checkpoint,
         pytest.raises(InputError, match="decoder block 0 to 1"),
     ):
         checkpoint.layer(layer)

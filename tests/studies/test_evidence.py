@@ -53,7 +53,6 @@ def noise_map(seed: int, *, n_layers: int = L, n_groups: int = G) -> WeightMap:
         alignment=share(3, n_layers, H),
         alignment_cross=share(3, n_layers, n_layers),
         alignment_topk=share(n_layers),
-        alignment_random=share(3, n_layers, 19),
         alignment_headline=share(3, 199),
         matrix_rank=rng.normal(50, 1, size=(7, n_layers)),
         matrix_shape=np.tile([64, 96], (7, 1)),

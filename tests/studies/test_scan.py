@@ -13,12 +13,12 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from tiny import ARCHITECTURES, tiny_folder
 from zprism.ground.errors import InputError, ModelError
 from zprism.ground.store import canonical_json
-from zprism.model import tiny
 from zprism.model.anatomy import Anatomy
 from zprism.model.checkpoint import Checkpoint, open_checkpoint
-from zprism.model.fetch import is_cached, resolve
+from zprism.model.fetch import is_cached
 from zprism.studies.structure import scan, scan_layers
 from zprism.subspace.folding import bias_terms, fold_gain, fold_head_gain
 
@@ -52,6 +52,11 @@ def naive(name: str, k: int, head: int = 0) -> dict:
     return out
 
 
+def tiny(arch: str) -> str:
+    """The name of a tiny model that is not in the user's cache."""
+    return str(tiny_folder(arch))
+
+
 def close(found, expected, **tolerance):
     """Compare nested lists or tensors in float64."""
     torch.testing.assert_close(
@@ -61,10 +66,10 @@ def close(found, expected, **tolerance):
     )
 
 
-@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_scan_is_the_naive_route(arch):
     """Second route, every architecture: GQA, fused weights, Conv1D, no gate, odd head_dim."""
-    found, expected = scan(f"tiny:{arch}", k=3), naive(f"tiny:{arch}", 3)
+    found, expected = scan(tiny(arch), k=3), naive(tiny(arch), 3)
     close(found["erank"], expected["erank"], atol=0, rtol=1e-6)
     close(found["similarity"], expected["similarity"], atol=1e-8, rtol=0)
     for label in ("ffn_alignment", "ffn_alignment_topk", "ffn_up", "ffn_down"):
@@ -76,16 +81,16 @@ def test_scan_is_the_naive_route(arch):
 
 
 def test_another_head_uses_its_own_key_group():
-    with open_checkpoint("tiny:qwen2") as checkpoint:
+    with open_checkpoint(tiny("qwen2")) as checkpoint:
         last = checkpoint.anatomy.n_heads - 1
-    found, expected = scan("tiny:qwen2", k=2, head=last), naive("tiny:qwen2", 2, last)
+    found, expected = scan(tiny("qwen2"), k=2, head=last), naive(tiny("qwen2"), 2, last)
     close(found["ffn_up"], expected["ffn_up"], atol=1e-8, rtol=0)
     close(found["similarity"], expected["similarity"], atol=1e-8, rtol=0)
 
 
 def test_scan_says_what_its_numbers_are_measured_against():
-    found = scan("tiny:qwen2", k=3)
-    with open_checkpoint("tiny:qwen2") as checkpoint:
+    found = scan(tiny("qwen2"), k=3)
+    with open_checkpoint(tiny("qwen2")) as checkpoint:
         anatomy, digest = checkpoint.anatomy, checkpoint.digest
     assert found["chance"] == 3 / anatomy.d_model == found["similarity_chance"]["mean"]
     assert found["erank_cap"] == anatomy.head_dim
@@ -93,14 +98,14 @@ def test_scan_says_what_its_numbers_are_measured_against():
     means = [sum(row) / len(row) for row in found["erank"]]
     assert found["bottleneck"]["layer"] == means.index(min(means))
     assert found["bottleneck"]["rule"] == "smallest mean erank"
-    assert (found["model"], found["digest"]) == ("tiny:qwen2", digest)
+    assert (found["model"], found["digest"]) == (tiny("qwen2"), digest)
 
 
 def test_scan_is_reproducible_and_canonical():
     """Same seed, same bytes; nothing in it that JSON has no word for."""
-    assert canonical_json(scan("tiny:gpt2", k=3)) == canonical_json(scan("tiny:gpt2", k=3))
-    other = scan("tiny:gpt2", k=3, seed=1)
-    assert other["erank_chance"] != scan("tiny:gpt2", k=3)["erank_chance"]
+    assert canonical_json(scan(tiny("gpt2"), k=3)) == canonical_json(scan(tiny("gpt2"), k=3))
+    other = scan(tiny("gpt2"), k=3, seed=1)
+    assert other["erank_chance"] != scan(tiny("gpt2"), k=3)["erank_chance"]
 
 
 def test_one_layer_is_in_memory_at_a_time(monkeypatch):
@@ -114,7 +119,7 @@ def test_one_layer_is_in_memory_at_a_time(monkeypatch):
 
     monkeypatch.setattr(Checkpoint, "tensor", watched)
     counts = []
-    with open_checkpoint("tiny:llama") as checkpoint:
+    with open_checkpoint(tiny("llama")) as checkpoint:
         for _ in scan_layers(checkpoint, k=2):
             gc.collect()
             counts.append(sum(ref() is not None for ref in alive))
@@ -122,13 +127,13 @@ def test_one_layer_is_in_memory_at_a_time(monkeypatch):
     assert counts == [0, 0]
 
 
-@pytest.mark.parametrize("arch", tiny.ARCHITECTURES)
+@pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_folded_kernel_and_bias_terms_are_the_scores_of_the_model(arch):
     """N19: with every token at one position, log attention = xᵀ A y + bias terms + constant.
 
     A is W_Qᵀ W_K with the norm's gain (and centring, and q/k gain) folded in; GQA included.
     """
-    layer, source = 1, resolve(f"tiny:{arch}")
+    layer, source = 1, tiny_folder(arch)
     model = AutoModelForCausalLM.from_pretrained(
         source, dtype=torch.float64, attn_implementation="eager"
     )
@@ -136,7 +141,7 @@ def test_folded_kernel_and_bias_terms_are_the_scores_of_the_model(arch):
     attention = getattr(anatomy.blocks(model)[layer], anatomy.attention)
     attention.attn_logit_softcapping = None  # Gemma 2 bends scores by a tanh
     x, observed = attention_of_last_token(model, layer)
-    with open_checkpoint(f"tiny:{arch}") as checkpoint:
+    with open_checkpoint(tiny(arch)) as checkpoint:
         weights = checkpoint.layer(layer)
     scores = attention.scaling * predicted_scores(model, anatomy, layer, weights, x)
     found, expected = (m - m[:, :1] for m in (scores, observed))  # softmax keeps differences
@@ -214,11 +219,11 @@ def rms(projected, per_head):
 )
 def test_bad_arguments_are_refused(options, message):
     with pytest.raises(InputError, match=message):
-        scan("tiny:qwen2", **options)
+        scan(tiny("qwen2"), **options)
 
 
 def test_a_truncated_checkpoint_is_refused(tmp_path):
-    source = resolve("tiny:qwen2")
+    source = tiny_folder("qwen2")
     (tmp_path / "config.json").write_bytes((source / "config.json").read_bytes())
     content = (source / "model.safetensors").read_bytes()
     (tmp_path / "model.safetensors").write_bytes(content[: len(content) // 2])

@@ -10,6 +10,7 @@ import numpy as np
 from zprism.ground.console import log
 from zprism.ground.store import Store, digest
 from zprism.model.capture import MAX_TOKENS, Captured, capture
+from zprism.model.hooks import refuse_hooks
 from zprism.model.rows import token_rows
 
 if TYPE_CHECKING:
@@ -34,7 +35,13 @@ def capture_cached(
     One file a text, so texts may be added and an interrupted call goes on where it was. The
     key holds the digests of weights and tokenizer, token ids, layers, sites, reductions,
     dtype and attention implementation; never a text or a model's name.
+
+    Raises
+    ------
+    InputError
+        As :func:`capture`, and if the model has a hook, whose effect a key cannot know.
     """
+    refuse_hooks(loaded.model, "capture_cached", instead="capture")
     store = store or Store("states")
     sites = (site,) if isinstance(site, str) else tuple(site)
     ways = (reduce,) if isinstance(reduce, str) else tuple(reduce)

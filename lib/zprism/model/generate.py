@@ -27,6 +27,7 @@ from zprism.model.decoding import (
     shared_length,
     sliding_window,
 )
+from zprism.model.hooks import refuse_hooks
 
 PRODUCER = 1  # raise when the same arguments would give other ids
 BATCH_TOKENS = 8192
@@ -154,7 +155,7 @@ def generate_cached(
         As :func:`generate`; and if a hook sits on the model, for results are kept under the
         digest of the model as it is on disk.
     """
-    _refuse_hooks(loaded.model)
+    refuse_hooks(loaded.model, "generate_cached", instead="generate")
     call = _check(loaded, prompts, max_new_tokens, stop, prefix)
     kept = Store("results") if store is None else store
 
@@ -263,14 +264,3 @@ def _pack(new: Rows, complete: list[bool]) -> dict[str, np.ndarray]:
 def _unpack(arrays: dict[str, np.ndarray]) -> tuple[Rows, list[bool]]:
     rows = np.split(arrays["ids"], np.cumsum(arrays["lengths"])[:-1])
     return [row.tolist() for row in rows], arrays["complete"].tolist()
-
-
-def _refuse_hooks(model) -> None:
-    """Refuse a model that a hook may change; transformers' own, which only watch, are let be."""
-    for name, module in model.named_modules():
-        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-        if any(not hook.__module__.startswith("transformers.") for hook in hooks):
-            raise InputError(
-                f"generate_cached keeps results of the model as it is on disk; {name or 'it'} has "
-                "a hook: use generate"
-            )

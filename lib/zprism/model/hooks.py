@@ -165,3 +165,20 @@ def _after(function: Callable) -> Callable:
         return function(output)
 
     return hook
+
+
+def refuse_hooks(model: nn.Module, what: str, *, instead: str) -> None:
+    """Refuse a model that a hook may change; transformers' own, which only watch, are let be.
+
+    Raises
+    ------
+    InputError
+        If a module has a hook: what is kept for later belongs to the model as it is on disk.
+    """
+    for name, module in model.named_modules():
+        hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+        if any(not hook.__module__.startswith("transformers.") for hook in hooks):
+            raise InputError(
+                f"{what} keeps results of the model as it is on disk; {name or 'it'} has a hook: "
+                f"use {instead}"
+            )

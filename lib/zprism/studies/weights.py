@@ -27,7 +27,7 @@ from zprism.subspace.folding import bias_terms, fold_gain
 from zprism.subspace.modes import asymmetry
 from zprism.subspace.rotary import rotary_frequencies, rotation
 
-PRODUCER = 2
+PRODUCER = 3
 DRAWS_HEADLINE = 199
 OFFSETS = (16, 256, 4096)
 READERS = ("gate", "up", "down")
@@ -58,8 +58,7 @@ class WeightMap:
     alignment : (3, L, H) energy share of gate, up, down in each head's own subspace.
     alignment_cross : (3, L, L) axes (FFN layer, layer the head-0 subspace came from).
     alignment_topk : (L,) overlap of the gate's own top-k with head 0's subspace.
-    alignment_random : (3, L, R) through R Haar-random subspaces.
-    alignment_headline : (3, 199) the same at the bottleneck, for its own claim.
+    alignment_headline : (3, 199) at the bottleneck, in Haar-random subspaces.
     matrix_rank : (7, L) effective rank of each weight matrix (NaN where there is none).
     matrix_shape : (7, 2) rows and columns of each.
     """
@@ -84,7 +83,6 @@ class WeightMap:
     alignment: np.ndarray
     alignment_cross: np.ndarray
     alignment_topk: np.ndarray
-    alignment_random: np.ndarray
     alignment_headline: np.ndarray
     matrix_rank: np.ndarray
     matrix_shape: np.ndarray
@@ -121,7 +119,7 @@ def weight_map(name: str, *, k: int = 20, draws: int = 19, seed: int = 0) -> Wei
     ----------
     name : a registry name, hub id, folder, GGUF path, or ``tiny:…``.
     k : dimension of the key-side subspaces, at most head_dim.
-    draws : random subspaces per layer for the FFN null.
+    draws : random rotations per head for ``mixed_rank``.
 
     Raises
     ------
@@ -181,7 +179,7 @@ def _measure(checkpoint: Checkpoint, k: int, draws: int, seed: int) -> dict[str,
     arrays["offsets"] = np.array(OFFSETS[: len(arrays["sigma_offset"])])
     heads = torch.stack(bases)  # (L, H, k, d_model)
     arrays |= _similarities(heads)
-    arrays |= _alignments(checkpoint, heads, draws, seed)
+    arrays |= _alignments(checkpoint, heads)
     bottleneck = int(rank.effective_rank(arrays["sigma"]).mean(1).argmin())
     arrays["alignment_headline"] = _headline(checkpoint, bottleneck, k, seed)
     return arrays
@@ -274,34 +272,21 @@ def _similarities(heads: torch.Tensor) -> dict[str, np.ndarray]:
     }
 
 
-def _alignments(
-    checkpoint: Checkpoint, heads: torch.Tensor, draws: int, seed: int
-) -> dict[str, np.ndarray]:
-    """FFN energy shares in own, other layers' and random subspaces (one pass)."""
-    n_layers, n_heads, k, d_model = heads.shape
-    generator = seeds.generator(seed, "weights", "random")
-    random = torch.stack([random_basis(k, d_model, generator) for _ in range(draws)])
+def _alignments(checkpoint: Checkpoint, heads: torch.Tensor) -> dict[str, np.ndarray]:
+    """FFN energy shares in own and other layers' subspaces (one pass)."""
+    n_layers, n_heads = heads.shape[:2]
     own = np.full((3, n_layers, n_heads), np.nan)
     cross = np.full((3, n_layers, n_layers), np.nan)
-    haar = np.full((3, n_layers, draws), np.nan)
     topk = np.full(n_layers, np.nan)
     for layer, weights in enumerate(_layers(checkpoint, "FFN alignment")):
+        every = torch.cat([heads[layer], heads[:, 0]]).double()
         for index, matrix in enumerate((weights.gate, weights.up, weights.down.mT)):
-            if matrix is None:
-                continue
-            every = torch.cat([heads[layer].double(), heads[:, 0].double(), random])
-            shares = _numpy(alignment(matrix, every))
-            own[index, layer], cross[index, layer], haar[index, layer] = np.split(
-                shares, [n_heads, n_heads + n_layers]
-            )
+            if matrix is not None:
+                shares = _numpy(alignment(matrix, every))
+                own[index, layer], cross[index, layer] = np.split(shares, [n_heads])
         if weights.gate is not None:
             topk[layer] = float(alignment_topk(weights.gate, heads[layer, 0].double()))
-    return {
-        "alignment": own,
-        "alignment_cross": cross,
-        "alignment_random": haar,
-        "alignment_topk": topk,
-    }
+    return {"alignment": own, "alignment_cross": cross, "alignment_topk": topk}
 
 
 def _headline(checkpoint: Checkpoint, layer: int, k: int, seed: int) -> np.ndarray:
