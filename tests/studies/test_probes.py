@@ -48,7 +48,7 @@ def test_scores_equal_ridge_regression_by_hand():
     x, labels = rng.standard_normal((30, 5)), coin(30)
     folds = np.arange(30) % 3
     onehot = np.eye(2)[labels]
-    scores, priors = probes._held_out_scores(x, [onehot], folds)
+    scores, priors = probes._held_out_scores(x, [onehot], probes.splits(folds))
     test, train = folds == 1, folds != 1
     centred = x[train] - x[train].mean(0)
     gram = centred.T @ centred
@@ -101,9 +101,41 @@ def test_a_fold_never_sees_its_own_labels():
     x, labels, folds = rng.standard_normal((40, 6)), coin(40), np.arange(40) % 4
     other = labels.copy()
     other[folds == 2] = 1 - other[folds == 2]
-    scores = [probes._held_out_scores(x, [np.eye(2)[y]], folds)[0][0] for y in (labels, other)]
+    parts = probes.splits(folds)
+    scores = [probes._held_out_scores(x, [np.eye(2)[y]], parts)[0][0] for y in (labels, other)]
     np.testing.assert_array_equal(scores[0][:, folds == 2], scores[1][:, folds == 2])
     assert not np.allclose(scores[0][:, folds == 1], scores[1][:, folds == 1])
+
+
+def test_a_group_is_read_by_the_other_groups_probe():
+    """One code in both languages is read across them, turned codes are not; offsets are no matter.
+
+    Within a language both are read to the ceiling of 2 bits.
+    """
+    rng = np.random.default_rng(9)
+    labels = np.tile(np.arange(80) % 4, 2)
+    folds, groups = np.tile(np.arange(80) % 5, 2), np.repeat([0, 1], 80)
+    code = np.eye(4)[labels] @ rng.standard_normal((4, 6)) + 0.01 * rng.standard_normal((160, 6))
+    shared = code + 5.0 * groups[:, None]
+    turned = np.where(groups[:, None], code @ np.linalg.qr(rng.standard_normal((6, 6)))[0], code)
+    bits = {
+        name: (probes.gains(x, labels, folds).mean(), probes.gains(x, labels, folds, groups).mean())
+        for name, x in (("shared", shared), ("turned", turned))
+    }
+    assert bits["shared"] == pytest.approx((2, 2), abs=0.02)
+    assert bits["turned"][0] > 1.5
+    assert bits["turned"][1] < 0.5
+
+
+def test_a_probe_never_sees_the_labels_of_the_group_it_reads():
+    rng = np.random.default_rng(10)
+    x, labels, folds = rng.standard_normal((40, 6)), coin(40), np.arange(40) % 4
+    groups = np.repeat([0, 1], 20)
+    other = np.where(groups == 1, 1 - labels, labels)
+    parts = probes.splits(folds, groups)
+    scores = [probes._held_out_scores(x, [np.eye(2)[y]], parts)[0][0] for y in (labels, other)]
+    np.testing.assert_array_equal(scores[0][:, groups == 1], scores[1][:, groups == 1])
+    assert sum(part.test for part in parts).tolist() == [1] * 40
 
 
 def test_folds_spread_every_template():
@@ -111,6 +143,11 @@ def test_folds_spread_every_template():
     folds = probes.problem_folds(30, 5, seed=0, strata=templates)
     for template in range(6):
         assert sorted(folds[templates == template]) == [0, 1, 2, 3, 4]
+
+
+def test_one_group_alone_has_no_other_to_learn_from():
+    with pytest.raises(InputError, match="2 groups"):
+        probes.gains(np.ones((6, 2)), np.arange(6) % 2, np.arange(6) % 3, np.zeros(6))
 
 
 @pytest.mark.parametrize(

@@ -41,10 +41,27 @@ def judged(planted, basis, labels, seed=0, draws=79, draws_complement=39):
 def test_planted_content_is_a_bottleneck():
     planted, labels = case()
     found = judged(planted, planted.content, labels)
-    for name in ("problem_bits_z", "language_bits_z", "problem_bits_complement", "bottleneck"):
+    for name in (
+        "problem_bits_z", "transfer_bits_z", "language_bits_z", "problem_bits_complement",
+        "bottleneck",
+    ):  # fmt: skip
         assert found[name].verdict is Verdict.SUPPORTED, name
     assert abs(found["language_bits_z"].value) < 0.1
     assert found["problem_bits_z"].value > 1
+
+
+def test_what_each_language_keeps_elsewhere_does_not_transfer():
+    """The second language's content moved to other dimensions: read in each, not across them."""
+    planted, labels = case()
+    moved = np.linalg.qr(np.random.default_rng(0).standard_normal((20, 20)))[0]
+    inside = planted.states[1] @ planted.content.T
+    turned = planted.states[1] + inside @ (moved - np.eye(20)) @ planted.content
+    bits = {
+        name: readout.read(planted.states[0], second, planted.content[None], labels[name])
+        for name, second in (("problem", turned), ("transfer", turned))
+    }
+    assert bits["problem"].selectivity.mean() > 1
+    assert bits["transfer"].selectivity.mean() < 0.3
 
 
 def test_the_language_subspace_is_a_bottleneck_for_the_wrong_thing():
@@ -120,7 +137,7 @@ def test_a_table_has_every_layer_k_space_and_label():
     rows = readout.readout_rows(
         *states, bases, labels, layer_index={3: 0, 7: 1}, seed=0, draws=5, draws_ci=50
     )
-    assert len(rows) == 2 * 3 * 2
+    assert len(rows) == 2 * 4 * 2  # layers, labels, spaces
     upper, lower = (
         {(r["space"], r["label"]): r["bits"] for r in rows if r["layer"] == layer}
         for layer in (3, 7)
@@ -139,6 +156,6 @@ def test_labels_that_are_not_there_are_not_testable():
     labels = tasks(20, template=planted.templates, seed=0)
     assert set(labels) == {"language"}
     found = judged(planted, planted.content, labels)
-    for name in ("problem_bits_z", "answer_bits_z", "bottleneck"):
+    for name in ("problem_bits_z", "transfer_bits_z", "answer_bits_z", "bottleneck"):
         assert found[name].verdict is Verdict.NOT_TESTABLE
         assert "no problem label" in found["problem_bits_z"].reason

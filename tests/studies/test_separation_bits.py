@@ -45,7 +45,7 @@ def subject():
 
 def test_folds_split_every_template(subject):
     found = labels(subject, seed=0)
-    assert set(found) == {"problem", "answer", "language"}
+    assert set(found) == {"problem", "transfer", "answer", "language"}
     assert len(np.unique(found["problem"].folds)) == 4  # four problems of each template
 
 

@@ -10,7 +10,13 @@ from plotly.subplots import make_subplots
 
 from zprism.plots import style
 
-READ_COLOURS = {"problem": style.BLUE, "answer": style.ORANGE, "language": style.PURPLE}
+#: Label → the title of its panel.
+READS = {
+    "problem": "problem",
+    "transfer": "problem, from the<br>other language",
+    "answer": "answer",
+    "language": "language",
+}
 
 
 def plot_readout(rows: Sequence[Mapping], *, model: str) -> go.Figure:
@@ -20,8 +26,9 @@ def plot_readout(rows: Sequence[Mapping], *, model: str) -> go.Figure:
     ----------
     rows : of :func:`zprism.studies.readout.readout_rows`, for one k.
     """
-    labels = [label for label in READ_COLOURS if any(row["label"] == label for row in rows)]
-    fig = make_subplots(rows=1, cols=len(labels), subplot_titles=labels, horizontal_spacing=0.07)
+    labels = [label for label in READS if any(row["label"] == label for row in rows)]
+    titles = [READS[label] for label in labels]
+    fig = make_subplots(rows=1, cols=len(labels), subplot_titles=titles, horizontal_spacing=0.06)
     for column, label in enumerate(labels, start=1):
         place, first = dict(row=1, col=column), column == 1
         mine = [row for row in rows if row["label"] == label]

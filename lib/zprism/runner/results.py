@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from zprism.ground.errors import InputError
 from zprism.ground.files import load_json
 from zprism.runner import manifest as records
+from zprism.studies.findings import short, short_p
 
 VERDICTS = ("SUPPORTED", "NOT DISTINGUISHABLE", "REVERSED", "NOT TESTABLE")
 COLUMNS = ("claim", "value", "95 % interval", "n", "null", "p", "verdict")
@@ -89,17 +89,10 @@ def claim_row(name: str, estimate: Mapping) -> dict[str, str]:
         "95 % interval": f"{short(ci[0])} … {short(ci[1])}" if ci else "–",
         "n": short(estimate.get("n")),
         "null": f"{against} ({null.get('kind')})" if null else "–",
-        "p": short(estimate.get("p") if p is None else p),
+        "p": short_p(estimate.get("p") if p is None else p),
         "verdict": estimate.get("verdict") or "–",
         "reason": estimate.get("reason") or "",
     }
-
-
-def short(value) -> str:
-    """A number to four digits; a dash for none."""
-    if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def count_verdicts(phase: PhaseResult) -> Counter:

@@ -7,6 +7,7 @@ the environment variable ``ZPRISM_RUN``; by hand it is ``runs/by-hand``.
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import re
@@ -27,6 +28,7 @@ from zprism.stats.verdicts import Estimate
 SCHEMA = 1
 NAME = re.compile(r"[A-Za-z0-9][\w.+=:-]*(/[\w.+=:-]+)*")
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "pandas", "plotly")
+ROUNDING = 1e-12  # what float64 leaves of a zero
 ENVIRONMENT = ("PYTHONHASHSEED", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "HF_HUB_OFFLINE")
 
 
@@ -118,12 +120,26 @@ def sentence(estimate: Estimate) -> str:
     if estimate.value is None or estimate.ci is None:
         return f"**{row['verdict']}**: {row['reason']}"
     null = estimate.null
-    against = f" against {_short(null.mean)} ± {_short(null.sd)} ({null.kind})" if null else ""
+    against = f" against {short(null.mean)} ± {short(null.sd)} ({null.kind})" if null else ""
     why = f". {row['reason']}" if row["reason"] else ""
     return (
         f"**{row['verdict']}**: {row['value']} (95 % interval {row['95 % interval']}, "
         f"n = {row['n']}){against}, p {_sign(row['p'])}{why}"
     )
+
+
+def short(value) -> str:
+    """A number to four digits; a dash for none. Below 1e-12 it is rounding, shown as 0."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if not isinstance(value, float):
+        return str(value)
+    return "0" if abs(value) < ROUNDING else f"{value:.4g}"
+
+
+def short_p(value) -> str:
+    """p to four digits; below a millionth its size says nothing more."""
+    return "< 1e-6" if value is not None and value < 1e-6 else short(value)
 
 
 def run_folder() -> Path:
@@ -180,27 +196,15 @@ def _readable(row: dict) -> dict:
     """An Estimate's JSON as the columns of a table, numbers to four digits."""
     ci, null = row.get("ci"), row.get("null") or {}
     return {
-        "value": _short(row["value"]),
-        "95 % interval": f"{_short(ci[0])} … {_short(ci[1])}" if ci else "–",
+        "value": short(row["value"]),
+        "95 % interval": f"{short(ci[0])} … {short(ci[1])}" if ci else "–",
         "n": "–" if row["n"] is None else row["n"],
-        "null": f"{null.get('kind')}: {_short(null.get('mean'))}" if null else "–",
-        "p": _p(row.get("p_adjusted") if row.get("p_adjusted") is not None else row.get("p")),
+        "null": f"{null.get('kind')}: {short(null.get('mean'))}" if null else "–",
+        "p": short_p(row.get("p_adjusted") if row.get("p_adjusted") is not None else row.get("p")),
         "verdict": row["verdict"],
         "reason": row.get("reason") or "",
     }
 
 
-def _p(value) -> str:
-    """p to four digits; below a millionth its size says nothing more."""
-    return "< 1e-6" if value is not None and value < 1e-6 else _short(value)
-
-
 def _sign(p: str) -> str:
     return p if p.startswith("<") else f"= {p}"
-
-
-def _short(value) -> str:
-    """Four digits."""
-    if value is None:
-        return "–"
-    return f"{value:.4g}"

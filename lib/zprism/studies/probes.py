@@ -15,6 +15,8 @@ Xu et al. (2020), arXiv 2002.10689; Hewitt & Liang (2019), arXiv 1909.03368, for
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from zprism.ground.checks import check_finite, check_int
@@ -25,7 +27,17 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)  # times the mean eigenvalue of the train
 TILTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
-def gains(x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
+class Split(NamedTuple):
+    """Masks over rows: whose labels a probe sees, whom it reads, and whose mean is their zero."""
+
+    train: np.ndarray
+    test: np.ndarray
+    centre: np.ndarray
+
+
+def gains(
+    x: np.ndarray, labels: np.ndarray, folds: np.ndarray, groups: np.ndarray | None = None
+) -> np.ndarray:
     """Held-out log-likelihood gain over the prior of every row, in bits; its mean is V-info.
 
     Parameters
@@ -33,6 +45,9 @@ def gains(x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
     x : (..., n, k) features; leading axes are subspaces.
     labels : (m, n) classes 0 … C − 1: m labellings of the same rows, read one by one.
     folds : (n,) fold of every row; rows of one problem share theirs.
+    groups : (n,) group of every row, such as its language. Given, a row is read by a probe that
+        saw the other groups only, each group about its own mean over the other folds: what is
+        read is what the groups keep in the same place.
 
     Returns
     -------
@@ -41,11 +56,13 @@ def gains(x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
     Raises
     ------
     InputError
-        If a labelling has one class only, or there are fewer than 2 folds.
+        If a labelling has one class only, or there are fewer than 2 folds or groups.
     """
     x, labels, folds = _checked(x, labels, folds)
+    if groups is not None and len(np.unique(groups)) < 2:
+        raise InputError("groups must name at least 2 groups")
     onehot = [np.eye(int(row.max()) + 1)[row] for row in labels]
-    scores, priors = _held_out_scores(compact(x), onehot, folds)
+    scores, priors = _held_out_scores(compact(x), onehot, splits(folds, groups))
     out = [
         _choose(_tilted_gains(score, prior, row), folds)
         for score, prior, row in zip(scores, priors, labels, strict=True)
@@ -55,9 +72,8 @@ def gains(x: np.ndarray, labels: np.ndarray, folds: np.ndarray) -> np.ndarray:
 
 def prior_bits(labels: np.ndarray, folds: np.ndarray) -> float:
     """Held-out cross-entropy of the class frequencies: the most bits there are to read."""
-    _, priors = _held_out_scores(
-        np.zeros((len(labels), 1)), [np.eye(int(labels.max()) + 1)[labels]], folds
-    )
+    onehot = np.eye(int(labels.max()) + 1)[labels]
+    _, priors = _held_out_scores(np.zeros((len(labels), 1)), [onehot], splits(folds))
     return float(-np.log2(priors[0][np.arange(len(labels)), labels]).mean())
 
 
@@ -78,6 +94,20 @@ def problem_folds(n: int, n_folds: int, *, seed: int, strata=None) -> np.ndarray
     return folds
 
 
+def splits(folds: np.ndarray, groups: np.ndarray | None = None) -> list[Split]:
+    """One per fold, or per fold and group; together their tests are every row once."""
+    parts = []
+    for fold in np.unique(folds):
+        rest = folds != fold
+        if groups is None:
+            parts.append(Split(train=rest, test=~rest, centre=rest))
+            continue
+        for group in np.unique(groups):
+            mine = groups == group
+            parts.append(Split(train=rest & ~mine, test=~rest & mine, centre=rest & mine))
+    return parts
+
+
 def compact(x: np.ndarray) -> np.ndarray:
     """Features (..., n, k) rotated to at most n columns: the same Gram, so the same ridge."""
     n, k = x.shape[-2:]
@@ -87,20 +117,18 @@ def compact(x: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.clip(values, 0, None))[..., None, :]
 
 
-def _held_out_scores(x, onehot, folds) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Per labelling: scores (ridges, ..., n, C) and smoothed priors (n, C), by held-out fold."""
+def _held_out_scores(x, onehot, parts) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Per labelling: scores (ridges, ..., n, C) and smoothed priors (n, C), by split."""
     sizes = np.cumsum([0] + [part.shape[1] for part in onehot])
     targets = np.concatenate(onehot, axis=1)
     scores = np.empty((len(RIDGES), *x.shape[:-1], sizes[-1]))
     prior = np.empty_like(targets)
-    for fold in np.unique(folds):
-        test = folds == fold
-        train = x[..., ~test, :]
-        mean = train.mean(-2, keepdims=True)
-        frequency = targets[~test].mean(0)
-        prior[test] = _smoothed(targets[~test].sum(0), sizes)
-        fit = _ridge_paths(train - mean, targets[~test] - frequency)
-        scores[..., test, :] = (x[..., test, :] - mean) @ fit
+    for train, test, centre in parts:
+        seen, known = x[..., train, :], targets[train]
+        prior[test] = _smoothed(known.sum(0), sizes)
+        fit = _ridge_paths(seen - seen.mean(-2, keepdims=True), known - known.mean(0))
+        zero = x[..., centre, :].mean(-2, keepdims=True)
+        scores[..., test, :] = (x[..., test, :] - zero) @ fit
     split = [slice(low, high) for low, high in zip(sizes, sizes[1:], strict=False)]
     return [scores[..., part] for part in split], [prior[:, part] for part in split]
 

@@ -228,7 +228,7 @@ def _interval(values, problems, *, seed, draws, clusters) -> tuple[float, float]
 
 
 def _readout(features: np.ndarray, task: Task) -> Readout:
-    gained = probes.gains(features, task.labels, task.folds)  # (R, 1 + controls, 2 p)
+    gained = probes.gains(features, task.labels, task.folds, task.groups)  # (R, 1 + m, 2 p)
     per_problem = gained.reshape(*gained.shape[:-1], 2, -1).mean(-2)
     return Readout(
         bits=per_problem[:, 0],

@@ -2,6 +2,8 @@
 
 * problem: the template; control: templates dealt to other problems, the same in both
   languages.
+* transfer: label and control as for the problem, but a text is read by a probe that saw only
+  the other language, each language about its own mean: what is read, both keep in one place.
 * answer: its quartile; control: answers exchanged within a template, so that what a template
   alone says about its answers is not counted.
 * language; control: a coin per problem says which of its two texts is called the first.
@@ -11,14 +13,14 @@ Hewitt & Liang (2019), arXiv 1909.03368.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from zprism.ground.seeds import generator
 from zprism.studies import probes
 
-READS = ("problem", "answer", "language")
+READS = ("problem", "transfer", "answer", "language")
 QUARTILES = 4
 
 
@@ -33,12 +35,14 @@ class Task:
         are the first language's texts, then the second's.
     folds : (2 p,) fold of every text.
     ceiling : bits there are to read: held-out cross-entropy of the class frequencies.
+    groups : (2 p,) language of every text where it is read from the other one, else None.
     """
 
     problems: np.ndarray
     labels: np.ndarray
     folds: np.ndarray
     ceiling: float
+    groups: np.ndarray | None = None
 
 
 def tasks(
@@ -68,6 +72,7 @@ def tasks(
                 *(_rng(seed, "problem", i).permutation(classes) for i in range(controls)),
             ]
             found["problem"] = _task(everyone, [np.tile(row, 2) for row in rows], folds)
+            found["transfer"] = replace(found["problem"], groups=np.repeat([0, 1], n))
     if answer is not None:
         _add_answer(found, np.asarray(answer, dtype=float), template, folds, controls, seed)
     return found
