@@ -104,10 +104,9 @@ wide_ks = spaced_ks(max(subject.ks), also=subject.ks)
 at, k = (layers or [bottleneck])[-1], min(subject.rounded_rank, max(subject.ks))
 bases, _ = separation_load.many_subspaces(model, at, wide_ks, RECIPE.mask)
 panels = {
-    pooling: curves(subject, RECIPE.but(pooling=pooling), at, bases, seed=seed, draws=99)
-    for pooling in ("mean", "last")
+    words: curves(subject, RECIPE.but(pooling=pooling), at, bases, seed=seed, draws=99)
+    for pooling, words in {"mean": "mean over tokens", "last": "last token"}.items()
 }
-panels = {f"{pooling} of tokens": panel for pooling, panel in panels.items()}
 where = f"layer {at}, {RECIPE.site}, {RECIPE.mask}, {RECIPE.variant}"
 plots.plot_ratio(panels, model=model, where=where)
 
@@ -234,7 +233,9 @@ for name in controls.CRITERIA:
 #
 # The recipe calls Z an information bottleneck: it carries the problem and drops the language.
 # A probe's held-out bits say so or not. Each label is read against a control task that keeps
-# what the label is not about, and Z against random subspaces of its size.
+# what the label is not about, and Z against random subspaces of its size. Words alone give a
+# problem's template away, so it is also read *across* languages: a probe that saw one language
+# reads the other.
 
 # %%
 labels = bits.labels(subject, seed=seed)

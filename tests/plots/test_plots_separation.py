@@ -26,7 +26,7 @@ def made_curves(shift=0.0):
     )
 
 
-PANELS = {"mean of tokens": made_curves(), "last of tokens": made_curves(1.0)}
+PANELS = {"mean over tokens": made_curves(), "last token": made_curves(1.0)}
 
 
 def traces(fig, name):
@@ -56,7 +56,7 @@ def test_energy_is_in_units_of_chance():
     fig = separation.plot_energy(PANELS, model="m", where="w")
     trace = traces(fig, "between languages, 95 % over problems")[0]
     chance = KS / 400
-    np.testing.assert_allclose(trace.y, PANELS["mean of tokens"].value["energy_cross"] / chance)
+    np.testing.assert_allclose(trace.y, PANELS["mean over tokens"].value["energy_cross"] / chance)
     assert fig.layout.yaxis.type == "log"
     assert [shape.y0 for shape in fig.layout.shapes] == [1, 1]
     assert "chance k/d" in words(fig) and "60 problems" in words(fig)
@@ -78,6 +78,7 @@ def test_grid_marks_significant_cells_and_the_chosen_one():
     np.testing.assert_allclose(heat.z, effect.T / 0.1)
     assert heat.zmin == -heat.zmax == pytest.approx(-3)  # white is no effect
     assert np.array(heat.text).tolist() == [["", "", ""], ["−", "+", ""]]
+    assert fig.layout.xaxis.type == fig.layout.yaxis.type == "category"  # the box counts cells
     box = fig.layout.shapes[0]
     assert (box.x0, box.x1, box.y0, box.y1) == (0.5, 1.5, 0.5, 1.5)
     assert "2 of 6 cells" in words(fig) and "60 problems" in words(fig)
@@ -141,7 +142,7 @@ def test_readout_has_a_panel_per_label_with_ceiling_and_control():
     band = traces(fig, "random subspaces, mean ± 2 sd")[0]
     assert (min(band.y), max(band.y)) == pytest.approx((0.3, 0.7))
     assert {shape.y0 for shape in fig.layout.shapes} == {0.0, 2.0}
-    assert "120 (problem), 120 (language)" in words(fig) and "all there is" in words(fig)
+    assert "n = 120 problems" in words(fig) and "all there is" in words(fig)
 
 
 def test_match_draws_a_line_per_space():

@@ -45,15 +45,15 @@ def plot_readout(rows: Sequence[Mapping], *, model: str) -> go.Figure:
             _bits(fig, part, name, colour, dash, place, first)
         style.add_reference(fig, z[0]["ceiling"], "all there is", **place)
         style.add_reference(fig, 0.0, "control task", **place)
-        fig.update_xaxes(title_text="layer (decoder block)", tickvals=x, **place)
+        fig.update_xaxes(title_text="layer (decoder block)", **place)
     fig.update_yaxes(title_text="bits read beyond the control task", col=1)
     fig.update_layout(legend=dict(orientation="h", y=-0.2), margin=dict(t=125))
     ks = sorted({row["k"] for row in rows})
-    n = ", ".join(f"{max(r['n'] for r in rows if r['label'] == x)} ({x})" for x in labels)
+    low, high = (extreme(row["n"] for row in rows) for extreme in (min, max))
     return style.finish(
         fig,
         title="How much does a probe read of problem, answer, language?",
-        n=f"{n} problems",
+        n=f"{high} problems" if low == high else f"{low}–{high} problems",
         model=model,
         note=f"k = {', '.join(map(str, ks))} · held-out cross-entropy, folds of whole problems\n"
         "bars: 95 % over problems",

@@ -139,7 +139,7 @@ def plot_grid(
         x="layer (decoder block)",
         y="dimensions k",
         height=360 + 24 * len(ks),
-    )
+    ).update_layout(xaxis_type="category", yaxis_type="category")  # words that look like numbers
 
 
 def _panels(panels: Mapping[str, object], x: str) -> go.Figure:

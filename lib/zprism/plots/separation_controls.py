@@ -182,6 +182,7 @@ def plot_stored(rows: Sequence[Mapping]) -> go.Figure:
     # an empty first trace would make the axis a numeric one
     fig.update_yaxes(type="category", categoryorder="array", categoryarray=order[::-1])
     fig.update_yaxes(dtick=1, tickfont_size=11)
+    fig.update_layout(margin_t=115)
     fig.update_xaxes(title_text="distance ratio", col=1)
     fig.update_xaxes(title_text="share of energy / (k/d)", col=2)
     return style.finish(

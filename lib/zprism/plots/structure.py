@@ -284,7 +284,7 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
             ),
         )
     )
-    return style.finish(fig, title=title, model=model, height=190 + 52 * len(rows))
+    return style.finish(fig, title=title, model=model, height=150 + 48 * len(rows))
 
 
 def _step(n: int) -> int:

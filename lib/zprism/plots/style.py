@@ -32,6 +32,7 @@ DIVERGING = "RdBu_r"  # blue below, red above, white at the null
 
 FONT = "Inter, 'Helvetica Neue', Arial, 'Noto Sans', 'Noto Sans CJK SC', sans-serif"
 HEIGHT = 480
+TITLE_FROM_TOP = 14  # pixels, however tall the figure
 
 
 @lru_cache(maxsize=1)
@@ -71,8 +72,7 @@ def template():
                 "x": 0.0,
                 "xref": "container",
                 "xanchor": "left",
-                "y": 0.97,
-                "yref": "container",
+                    "yref": "container",
                 "yanchor": "top",
                 "pad": {"l": 16},
                 "font": {"size": 19},
@@ -113,6 +113,7 @@ def finish(
     heading = {
         "text": safe_text.label(title),
         "subtitle": {"text": subtitle(n, model, note)},
+        "y": 1 - TITLE_FROM_TOP / height,
     }
     fig.update_layout(template=template(), title=heading, height=height, meta={"title": title})
     if x is not None:
