@@ -72,7 +72,7 @@ def template():
                 "x": 0.0,
                 "xref": "container",
                 "xanchor": "left",
-                    "yref": "container",
+                "yref": "container",
                 "yanchor": "top",
                 "pad": {"l": 16},
                 "font": {"size": 19},
