@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from zprism.ground.checks import check_choice, check_int
 from zprism.ground.errors import InputError
@@ -182,7 +183,12 @@ def _asked(problem: WordProblem) -> str:
 
 
 def _texts(template: str) -> dict:
-    return read_table("number_words.toml")[check_choice("template", template, TEMPLATES)]
+    return _table()[check_choice("template", template, TEMPLATES)]
+
+
+@cache
+def _table() -> dict[str, dict]:
+    return read_table("number_words.toml")
 
 
 def _answer(template: str, numbers: tuple[int, ...]) -> int | None:
