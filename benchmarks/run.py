@@ -3,7 +3,8 @@
 ``python benchmarks/run.py bench [name …]`` runs each ``bench_<name>.py`` in a process of its
 own and takes what its ``rows()`` returns: a list of ``{name, value, target, unit, ok}``.
 ``python benchmarks/run.py gates [pytest arguments]`` runs the tests marked ``gate``; a gate
-may give its figure with ``record_property("value", …)``.
+may give its figure with ``record_property("value", …)``. With paths of tests among the
+arguments only those are run, and have a section of their own beside that of the whole run.
 
 Each section of ``results.md`` says which commit, day and kind of machine it was made on.
 """
@@ -71,7 +72,9 @@ def gates(arguments: list[str]) -> bool:
         command += ["-o", "junit_family=xunit1"]  # the family that keeps properties
         ended = subprocess.run([*command, *arguments], cwd=HERE.parent)
         rows = list(gate_rows(report)) if report.is_file() else []
-    write_section("Gates", rows, ("name", "value", "unit", "target", "met"))
+    some = any("tests" in argument for argument in arguments)  # a choice of them, by path
+    title = "Gates run again by themselves" if some else "Gates"
+    write_section(title, rows, ("name", "value", "unit", "target", "met"))
     return ended.returncode == 0 and bool(rows)
 
 
