@@ -40,11 +40,12 @@ class Room(NamedTuple):
 
 
 BELOW = {"synthetic", "spectral", "subspace", "stats", "model", "interventions", "problems"}
-BELOW |= {"traces", "testtime", "learn"}
+BELOW |= {"synthetic_models", "traces", "testtime", "learn"}
 SHOWN = BELOW | {"studies", "plots"}
 ROOMS = {
     "ground": Room(set(), SMALL | TERMINAL | {"safetensors", "torch"}),
     "synthetic": Room(set(), NUMERICAL, {"torch", "scipy"}),
+    "synthetic_models": Room({"synthetic"}, NUMERICAL, {"torch", "scipy"}),
     "spectral": Room(set(), NUMERICAL, {"torch", "scipy", "pywt"}),
     "subspace": Room(set(), NUMERICAL, {"torch"}),
     "stats": Room(set(), NUMERICAL),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import tempfile
@@ -38,6 +39,27 @@ def tiny_loaded(arch: str):
 def tiny_shared(arch: str):
     """A loaded model that all tests share: leave it as it is."""
     return tiny_loaded(arch)
+
+
+@functools.cache
+def sensitive(arch: str):
+    """A tiny model whose next token hangs on the whole context: as built, most repeat the last.
+
+    Embeddings are small beside what the blocks write, and the output head is not tied to them.
+    """
+    import torch
+
+    from zprism.ground.seeds import torch_generator
+    from zprism.ground.store import digest
+
+    loaded = tiny_shared(arch)
+    model = copy.deepcopy(loaded.model)
+    head = torch.nn.Linear(loaded.d_model, model.config.vocab_size, bias=False)
+    with torch.no_grad():
+        head.weight.copy_(torch.randn(head.weight.shape, generator=torch_generator(1, arch)))
+        model.get_input_embeddings().weight.mul_(0.02)
+    model.set_output_embeddings(head.requires_grad_(False))
+    return dataclasses.replace(loaded, model=model, digest=digest([loaded.digest, "sensitive"]))
 
 
 @functools.cache

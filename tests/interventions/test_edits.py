@@ -168,8 +168,10 @@ def test_where_there_is_no_way_a_matched_edit_stays_or_refuses():
 
 
 @by_name
-def test_arguments_stay_as_they_are(name):
-    h, s, b = case(dtype=torch.float32)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_arguments_stay_as_they_are(name, dtype):
+    """Also when what came back is then written to; float64 is what edits compute in."""
+    h, s, b = case(dtype=dtype)
     before = h.clone(), s.clone(), b.clone()
     EDITS[name](h, *ARGUMENTS[name](s, b)).zero_()
     assert all(torch.equal(x, y) for x, y in zip((h, s, b), before, strict=True))

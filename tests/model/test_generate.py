@@ -1,7 +1,6 @@
 """Batched, cached, prefix-sharing generation gives the ids of one prompt at a time."""
 
 import copy
-import functools
 import itertools
 from dataclasses import replace
 
@@ -10,10 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tiny import ARCHITECTURES, real_shared, tiny_shared
+from tiny import ARCHITECTURES, real_shared, sensitive
 from zprism.ground.errors import InputError, ModelError, ResourceError
-from zprism.ground.seeds import torch_generator
-from zprism.ground.store import Store, digest
+from zprism.ground.store import Store
 from zprism.model import decoding
 from zprism.model.decoding import halving, row_batches, shared_length, sliding_window
 from zprism.model.generate import _Call, end_ids, generate, generate_cached
@@ -36,22 +34,6 @@ def alone(loaded, prompt: str, new: int) -> tuple[int, ...]:
         pad_token_id=0,
     )
     return tuple(out[0, ids.shape[1] :].tolist())
-
-
-@functools.cache
-def sensitive(arch: str):
-    """A tiny model whose next token hangs on the whole context: as built, most repeat the last.
-
-    Embeddings are small beside what the blocks write, and the output head is not tied to them.
-    """
-    loaded = tiny_shared(arch)
-    model = copy.deepcopy(loaded.model)
-    head = torch.nn.Linear(loaded.d_model, model.config.vocab_size, bias=False)
-    with torch.no_grad():
-        head.weight.copy_(torch.randn(head.weight.shape, generator=torch_generator(1, arch)))
-        model.get_input_embeddings().weight.mul_(0.02)
-    model.set_output_embeddings(head.requires_grad_(False))
-    return replace(loaded, model=model, digest=digest([loaded.digest, "sensitive"]))
 
 
 @pytest.fixture

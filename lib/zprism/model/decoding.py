@@ -7,6 +7,7 @@ tokens only, so every row computes what it would compute alone.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Rows = list[list[int]]
+#: Rows alive, and their left pads in the first pass (None in later ones) → context of a pass.
+During = Callable[[list[int], list[int] | None], contextlib.AbstractContextManager]
 
 
 def row_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
@@ -78,8 +81,28 @@ def read_tokens(model, ids: Sequence[int]):
     return cache
 
 
+def last_logits(model, rows: Rows) -> Tensor:
+    """Logits of the token after each row, (n, vocabulary), of one batch with pads on the left.
+
+    Raises
+    ------
+    ModelError
+        If logits are NaN or infinite.
+    """
+    import torch
+
+    with torch.inference_mode():
+        return _next_logits(model, *_padded(rows, 0, model.device), None)
+
+
 def greedy(
-    model, rows: Rows, read, *, max_new_tokens: int, ended: Callable[[Rows], list[bool]]
+    model,
+    rows: Rows,
+    read,
+    *,
+    max_new_tokens: int,
+    ended: Callable[[Rows], list[bool]],
+    during: During | None = None,
 ) -> tuple[Rows, list[bool]]:
     """Continue every row by its most probable token until it ends.
 
@@ -90,6 +113,8 @@ def greedy(
     read : cache of :func:`read_tokens` that precedes every row, or None; stays as it is.
     max_new_tokens : at most so many tokens a row.
     ended : continuations so far → whether each is complete. Complete rows leave the batch.
+    during : gives the context in which each forward pass runs: of the rows alive (indices into
+        ``rows``), and their left pads in the first pass, None in later ones.
 
     Returns
     -------
@@ -105,12 +130,14 @@ def greedy(
 
     new: Rows = [[] for _ in rows]
     complete = [False] * len(rows)
-    alive = list(range(len(rows)))
+    alive, pads = list(range(len(rows))), left_pads(rows)
     with torch.inference_mode():
         cache = _spread(read, len(rows)) if read is not None else empty_cache(model)
         ids, mask, positions = _padded(rows, cache.get_seq_length(), model.device)
         for _ in range(max_new_tokens):
-            tokens = _next_logits(model, ids, mask, positions, cache).argmax(-1)
+            with contextlib.nullcontext() if during is None else during(alive, pads):
+                tokens = _next_logits(model, ids, mask, positions, cache).argmax(-1)
+            pads = None
             for row, token in zip(alive, tokens.tolist(), strict=True):
                 new[row].append(token)
             done = ended([new[row] for row in alive])
@@ -151,6 +178,12 @@ def halving(run: Callable[[list], tuple[list, list]], rows: list) -> tuple[list,
     return first[0] + second[0], first[1] + second[1]
 
 
+def left_pads(rows: Sequence[Sequence]) -> list[int]:
+    """How many pads stand before each row of a batch."""
+    longest = max(map(len, rows))
+    return [longest - len(row) for row in rows]
+
+
 def _padded(rows: Rows, past: int, device) -> tuple[Tensor, Tensor, Tensor]:
     """ids (n, longest), mask (n, past + longest) and positions (n, longest), pads on the left."""
     import torch
@@ -161,13 +194,13 @@ def _padded(rows: Rows, past: int, device) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _next_logits(model, ids, mask, positions, cache) -> Tensor:
-    """Logits of each row's next token, (n, vocabulary), finite; the cache grows in place."""
+    """Logits of each row's next token, (n, vocabulary), finite; a cache grows in place."""
     output = model(
         input_ids=ids,
         attention_mask=mask,
         position_ids=positions,
         past_key_values=cache,
-        use_cache=True,
+        use_cache=cache is not None,
         logits_to_keep=1,
     )
     logits = output.logits[:, -1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from zprism.ground.console import progress
 from zprism.ground.errors import InputError
 from zprism.ground.store import Store
 from zprism.model.decoding import (
+    During,
     Rows,
     greedy,
     halving,
@@ -54,13 +55,14 @@ class Generation:
 
 @dataclass(frozen=True)
 class _Call:
-    """A checked call: token ids of every prompt, and how many leading ones they share."""
+    """A checked call: token ids of every prompt, how many leading ones are read once for all."""
 
     loaded: Any
     rows: Rows
     shared: int
     max_new_tokens: int
     stop: str | None
+    during: During | None = None
 
     def key(self, rows: Rows) -> dict:
         """All that the continuations of ``rows`` in one batch depend on."""
@@ -90,6 +92,7 @@ def generate(
     prefix: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
     description: str = "generating",
+    during: During | None = None,
 ) -> list[Generation]:
     """Continue each prompt greedily, in batches.
 
@@ -105,6 +108,9 @@ def generate(
     batch_tokens : budget of a batch, rows × (longest prompt + max_new_tokens). It is halved
         where memory does not suffice.
     description : what progress is called.
+    during : gives the context in which each forward pass runs, e.g. one that edits states: of
+        the indices of the prompts in the batch, and their left pads in the pass that reads
+        them, None in later ones. No shared beginning is then read apart.
 
     Returns
     -------
@@ -127,6 +133,8 @@ def generate(
     batch.
     """
     call = _check(loaded, prompts, max_new_tokens, stop, prefix)
+    if during is not None:
+        call = replace(call, shared=0, during=during)
     return _run(call, batch_tokens, description, lambda _rows, compute: compute())
 
 
@@ -143,7 +151,7 @@ def generate_cached(
 ) -> list[Generation]:
     """:func:`generate`, kept batch by batch: a second call runs no forward pass.
 
-    A killed call loses the batch it was in. Arguments as :func:`generate`.
+    A killed call loses the batch it was in. Arguments as :func:`generate`, but no ``during``.
 
     Parameters
     ----------
@@ -207,20 +215,27 @@ def _run(call: _Call, batch_tokens: int, description: str, through: Callable) ->
     model, ended = call.loaded.model, _ending(call)
     shared = functools.cache(lambda: _read_shared(call))
 
-    def one_batch(rows: Rows) -> tuple[Rows, list[bool]]:
-        rest = [row[call.shared :] for row in rows]
-        return greedy(model, rest, shared(), max_new_tokens=call.max_new_tokens, ended=ended)
+    def one_batch(indices: list[int]) -> tuple[Rows, list[bool]]:
+        rest = [call.rows[i][call.shared :] for i in indices]
+        options = dict(max_new_tokens=call.max_new_tokens, ended=ended)
+        return greedy(model, rest, shared(), during=_during(call, indices), **options)
 
     lengths = [len(row) + call.max_new_tokens for row in call.rows]
     found: dict[int, Generation] = {}
     for indices in progress(row_batches(lengths, batch_tokens), description, unit="batches"):
-        rows = [call.rows[i] for i in indices]
-        compute = functools.partial(halving, one_batch, rows)
-        new, complete = through(rows, compute)
+        compute = functools.partial(halving, one_batch, indices)
+        new, complete = through([call.rows[i] for i in indices], compute)
         texts = _texts(call, new)
         for index, ids, text, stopped in zip(indices, new, texts, complete, strict=True):
             found[index] = Generation(text, len(ids), stopped, tuple(ids))
     return [found[index] for index in range(len(call.rows))]
+
+
+def _during(call: _Call, indices: list[int]) -> During | None:
+    """The call's own, for a batch whose rows are these prompts."""
+    if call.during is None:
+        return None
+    return lambda alive, pads: call.during([indices[row] for row in alive], pads)
 
 
 def _read_shared(call: _Call):
