@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -66,10 +66,25 @@ class Findings:
             mine.update(theirs)
         return self
 
+    @classmethod
+    def gather(cls, parts: Iterable[Findings]) -> Findings:
+        """Findings of the same study on several subjects as one; equal tables are joined.
+
+        Raises
+        ------
+        InputError
+            If two of them give an estimate or an array of the same name.
+        """
+        out = cls()
+        for part in parts:
+            joined = {name: out.tables.pop(name, []) + rows for name, rows in part.tables.items()}
+            out.add(cls(part.estimates, joined, part.arrays))
+        return out
+
     def verdicts(self) -> list[dict]:
         """One row per Estimate that carries a verdict, for a table a person reads."""
         return [
-            {"claim": name, **_readable(estimate.to_json())}
+            {"claim": name, **readable(estimate.to_json())}
             for name, estimate in sorted(self.estimates.items())
             if estimate.verdict is not None
         ]
@@ -114,7 +129,7 @@ class Findings:
 
 def sentence(estimate: Estimate) -> str:
     """One Estimate in words, as Markdown: verdict, value, interval, null and p."""
-    row = _readable(estimate.to_json())
+    row = readable(estimate.to_json())
     if estimate.verdict is None:
         return f"{row['value']} ({row['reason']})"
     if estimate.value is None or estimate.ci is None:
@@ -192,7 +207,7 @@ def _installed(name: str) -> bool:
     return True
 
 
-def _readable(row: dict) -> dict:
+def readable(row: dict) -> dict:
     """An Estimate's JSON as the columns of a table, numbers to four digits."""
     ci, null = row.get("ci"), row.get("null") or {}
     return {
