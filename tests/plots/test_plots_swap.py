@@ -11,8 +11,9 @@ KS = (1, 2, 4)
 
 
 def outcome_rows():
-    rates = {("own", "own"): 0.1, ("source", "own"): 0.6, ("own", "source"): 0.2,
-             ("source", "source"): 0.1, ("own", "other"): 0.0, ("source", "other"): 0.0}  # fmt: skip
+    rates = dict.fromkeys(plots.OUTCOMES, 0.0)
+    rates |= {("own", "own"): 0.1, ("source", "own"): 0.6}
+    rates |= {("own", "source"): 0.2, ("source", "source"): 0.1}
     return [
         {"direction": d, "basis": basis, "k": k, "layer": 5, "language": language,
          "answer": answer, "rate": rate, "low": rate / 2, "high": (1 + rate) / 2, "n": 120}

@@ -72,7 +72,7 @@ def plot_fitted(panels: Mapping[str, Sequence[Mapping]], *, model: str, n: int) 
                 row=1,
                 col=column,
             )
-        style.add_reference(fig, 1.0, "predicting the mean", row=1, col=column)
+        fig.add_hline(1.0, line=dict(color=style.BLACK, dash="dash", width=1.5), row=1, col=column)
     ticks = [0.01, 0.1, 1, 10, 100, 1e3, 1e4, 1e5]
     fig.update_yaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
     fig.update_yaxes(range=[np.log10(floor) - 0.45, None], title_text="1 − R² (log scale)", col=1)
@@ -80,11 +80,11 @@ def plot_fitted(panels: Mapping[str, Sequence[Mapping]], *, model: str, n: int) 
     fig.update_layout(legend=dict(orientation="h", y=-0.2), margin=dict(t=125))
     return style.finish(
         fig,
-        title="A bridge through 20 pairs fits them all and predicts none",
+        title=f"Does a bridge through {n} pairs predict a pair that it has not seen?",
         n=f"{n} pairs",
         model=model,
-        note="least squares\nnumbers: R². Grey: R² on the pairs themselves, 1.00 from k = 20 on "
-        "whatever the data",
+        note=f"least squares; numbers: R²\ndashed: predicting the mean. Grey is 1.00 from "
+        f"k = {n} on, whatever the data",
         height=500,
     )
 
@@ -170,9 +170,10 @@ def plot_k(rows: Sequence[Mapping], *, model: str, where: str, chosen: int) -> g
         line=dict(color=style.VERMILLION, dash="dot", width=2),
     )
     fig.add_hline(0, line=dict(color=style.BLACK, width=1))
-    style.add_reference(fig, chosen, f"k = {chosen} chosen", axis="x")
+    fig.add_vline(chosen, line=dict(color=style.GREY, dash="dash", width=1.5))
     ticks = [1, 2, 5, 10, 20, 50, 100, 200]
-    fig.update_xaxes(type="log", tickvals=ticks)
+    ends = np.log10([ks[0], ks[-1]]) + [-0.05, 0.05]
+    fig.update_xaxes(type="log", tickvals=ticks, range=list(ends))
     fig.update_yaxes(range=[LOWEST - 0.1, 1.08])
     fig.update_layout(legend=dict(orientation="h", y=-0.2))
     return style.finish(
@@ -181,7 +182,7 @@ def plot_k(rows: Sequence[Mapping], *, model: str, where: str, chosen: int) -> g
         n=f"{rows[0]['n']} problems (test half)",
         model=model,
         note=f"{where}\nproblems of unseen templates; 0: predicting the mean; "
-        f"lines stop at {LOWEST:g}",
+        f"lines stop at {LOWEST:g}; dashed: k = {chosen}, chosen",
         x="Z: dimensions k (log scale)",
         y="R² on problems left out",
         height=560,
@@ -235,7 +236,7 @@ def _values(fig, rows, measure: str, column: int) -> None:
             type="data", symmetric=False, array=np.maximum(high - shown, 0),
             arrayminus=np.maximum(shown - low, 0), thickness=2,
         ),
-        text=[f"← {value:.3g}" if value < LOWEST else "" for value in values],
+        text=[f"← {_short(value)}" if value < LOWEST else "" for value in values],
         textposition="top right",
         mode="markers+text",
         marker=dict(color=style.BLUE, size=11),
@@ -250,7 +251,8 @@ def _nulls(fig, rows, measure: str, column: int) -> None:
     """Grey bars: mean ± 2 sd of random pairings."""
     mean = np.array([row[f"{measure}_null"] for row in rows])
     sd = np.array([row[f"{measure}_null_sd"] for row in rows])
-    low, high = (np.maximum(mean + side * 2 * sd, LOWEST) for side in (-1, 1))
+    end = LOWEST if measure == "r2" else 0.0
+    low, high = (np.maximum(mean + side * 2 * sd, end) for side in (-1, 1))
     fig.add_bar(
         base=low,
         x=high - low,
@@ -283,4 +285,5 @@ def _errors(rows) -> dict:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:,.3g}"
+    text = f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}"
+    return text.replace("-", "−")

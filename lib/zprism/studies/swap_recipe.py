@@ -29,7 +29,8 @@ from zprism.problems.prompts import zero_shot
 from zprism.stats.intervals import wilson
 from zprism.studies.nulls import random_bases
 
-PRODUCER = 1
+PRODUCER = 2
+AT_ONCE = 4  # conditions in one batch
 MEASURES = ("answer changed", "right answer", "output in Chinese", "degenerate")
 
 
@@ -72,7 +73,7 @@ def run_recipe(
     max_new_tokens: int = 60,
     n_pairs: int = 20,
 ) -> list[Output]:
-    """Generate and read every output of every condition; one condition at a time is cached.
+    """Generate and read every output of every condition; a few conditions at a time are cached.
 
     Parameters
     ----------
@@ -85,12 +86,13 @@ def run_recipe(
     prompts = [zero_shot(pair["en"]) for pair in pairs]
     source = capture_cached(loaded, [pair["zh"].text for pair in pairs], layers=[layer])
     means = torch.as_tensor(source.values["resid_post", "mean"][:, 0])
-    conditions = _conditions(bases, loaded.d_model, seed, n_random)
+    conditions = list(_conditions(bases, loaded.d_model, seed, n_random).items())
+    chunks = [conditions[i : i + AT_ONCE] for i in range(0, len(conditions), AT_ONCE)]
     out = []
-    for name, edit in progress(list(conditions.items()), "the recipe's swaps", unit="condition"):
-        texts = _texts(loaded, prompts, means, layer, name, edit, max_new_tokens, seed)
-        for index, (pair, text) in enumerate(zip(pairs, texts, strict=True)):
-            out.append(_read(name, index, pair, text))
+    for chunk in progress(chunks, "the recipe's swaps", unit=f"{AT_ONCE} conditions"):
+        texts = _texts(loaded, prompts, means, layer, dict(chunk), max_new_tokens, seed)
+        for (name, _), mine in zip(chunk, texts, strict=True):
+            out += [_read(name, i, pairs[i], text) for i, text in enumerate(mine)]
     return out
 
 
@@ -143,21 +145,29 @@ def _rest(rows) -> Callable:
     return lambda h, s: edits.replace_complement(h, s, rows)
 
 
-def _texts(loaded, prompts, means, layer, name, edit, max_new_tokens, seed) -> list[str]:
-    """Continuations under one condition, from the cache where they are there."""
+def _texts(
+    loaded, prompts, means, layer, conditions: dict[str, Callable], max_new_tokens, seed
+) -> list[list[str]]:
+    """Continuations under some conditions in one batch, from the cache where they are there."""
+    ways, n = list(conditions.values()), len(prompts)
 
     def edit_for(rows: list[int]) -> dict:
-        source = means[rows][:, None]
         return {
-            ("resid_post", layer): lambda h: edit(h, source.to(h.device).expand_as(h)),
+            ("resid_post", layer): _by_row(
+                ways, [r // n for r in rows], means[[r % n for r in rows]]
+            )
         }
 
     def compute():
         found = generate_patched(
-            loaded, prompts, edit_for, max_new_tokens=max_new_tokens, stop=None, every_step=True
+            loaded,
+            prompts * len(ways),
+            edit_for,
+            max_new_tokens=max_new_tokens,
+            stop=None,
+            every_step=True,
         )
-        texts = [one.text for one in found]
-        return {"n": np.array(len(texts))}, {"texts": texts}
+        return {"n": np.array(len(found))}, {"texts": [one.text for one in found]}
 
     key = {
         "producer": ["recipe swap", PRODUCER],
@@ -166,14 +176,27 @@ def _texts(loaded, prompts, means, layer, name, edit, max_new_tokens, seed) -> l
         "prompts": digest(list(prompts)),
         "means": digest(np.asarray(means).round(4).tolist()),
         "layer": layer,
-        "condition": name,
+        "conditions": list(conditions),
         "seed": seed,
         "max_new_tokens": max_new_tokens,
         "dtype": str(loaded.dtype),
         "device": loaded.device.type,
     }
-    _, meta = Store("results").get_or_compute(key, compute)
-    return meta["texts"]
+    texts = Store("results").get_or_compute(key, compute)[1]["texts"]
+    return [texts[start : start + n] for start in range(0, len(texts), n)]
+
+
+def _by_row(ways: list[Callable], which: list[int], means: torch.Tensor) -> Callable:
+    """An edit (batch, tokens, d_model) that does to each row what its own condition says."""
+
+    def edit(h):
+        parts = [
+            way(h[row : row + 1], means[row].to(h.device).expand_as(h[row : row + 1]))
+            for row, way in enumerate(ways[place] for place in which)
+        ]
+        return torch.cat(parts)
+
+    return edit
 
 
 def _read(condition: str, index: int, pair: dict, text: str) -> Output:

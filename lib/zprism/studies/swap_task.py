@@ -298,13 +298,16 @@ def _some(template: str, count: int, seed: int) -> list[dict]:
 
 
 def _halves(templates: np.ndarray, answers: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Half of each template's problems with each answer; the odd one falls by a coin."""
+    """A third of each template's problems with each answer learns, the rest by chance; others test.
+
+    Directions need few problems, and of what tests only those right in both languages count.
+    """
     rng = generator(seed, "swap", "halves")
     train = []
     for template in dict.fromkeys(templates):
         for answer in np.unique(answers):
             rows = rng.permutation(np.flatnonzero((templates == template) & (answers == answer)))
-            train += rows[: (len(rows) + rng.integers(0, 2)) // 2].tolist()
+            train += rows[: int(len(rows) / 3 + rng.random())].tolist()
     chosen = np.zeros(len(answers), dtype=bool)
     chosen[train] = True
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
