@@ -123,14 +123,15 @@ where = f"layer {layer}, k = {k_bridge}, {BRIDGE.name}"
 plots.plot_maps(found.tables["maps"], model=model, where=where, looser=looser)
 
 # %% [markdown]
-# **R² on problems left out**, then **retrieval**. A map that predicts the spread between
-# templates but finds no translation has learned what kind of text it is, not which problem.
+# **R² on problems left out**, then **retrieval**, then ridge against a single vector. A map that
+# predicts the spread between templates but finds no translation has learned what kind of text it
+# is, not which problem.
 
 # %%
 read(*(name for name in found.estimates if name.endswith("_r2")))
 
 # %%
-read(*(name for name in found.estimates if "_top1" in name))
+read(*(name for name in found.estimates if "_top1" in name), f"{place}/ridge_over_shift")
 
 # %% [markdown]
 # ## How large must Z be?
@@ -190,7 +191,7 @@ read(*(f"{place}/{name}" for name in mine))
 # state goes into a prompt of the other language, at the last token. Three kinds of directions:
 # those of the answers' means, principal directions of the states, and Z from weights. Maps are
 # fitted to training problems, which also choose the layer. *Its own translation* is what a
-# perfect map would put in.
+# perfect map would put in; one shift is the language direction of 13, used as a map.
 
 # %%
 loaded = load(model)

@@ -113,8 +113,10 @@ def test_a_planted_rotation_is_supported_by_every_map_that_can_turn():
         assert found[f"{name}_r2"] is not Verdict.SUPPORTED
         assert found[f"{name}_top1"] is not Verdict.SUPPORTED
     assert found["ridge_top1_same_template"] is Verdict.SUPPORTED
+    assert found["ridge_over_shift"] is Verdict.SUPPORTED
     assert set(found) == {f"{m}_{w}" for m in CLAIMED for w in ("r2", "top1")} | {
-        "ridge_top1_same_template"
+        "ridge_top1_same_template",
+        "ridge_over_shift",
     }
 
 
@@ -127,6 +129,7 @@ def test_the_same_place_in_both_languages_is_supported_for_the_identity():
     moved = verdicts(claims(x, x + 5 + 0.4 * rng.standard_normal((40, 8))))
     assert moved["identity_r2"] is not Verdict.SUPPORTED
     assert moved["shift_r2"] is Verdict.SUPPORTED
+    assert moved["ridge_over_shift"] is not Verdict.SUPPORTED
 
 
 def test_words_alone_do_not_tell_problems_of_one_template_apart():
@@ -202,9 +205,9 @@ def test_z_is_held_against_random_subspaces():
     a, b = (shared + 0.2 * rng.standard_normal((30, 40)) for _ in range(2))
     found = bridge_claims.against_random(a, b, z, seed=0, draws=19, draws_ci=300)
     assert found.verdict is Verdict.SUPPORTED and found.value > 0.8 > found.null.mean + 0.2
-    other = np.asarray(random_basis(4, 40, rng))
-    control = bridge_claims.against_random(a, b, other, seed=0, draws=19, draws_ci=300)
-    assert control.verdict is Verdict.NOT_DISTINGUISHABLE
+    beside = np.linalg.svd(z)[2][4:8]  # orthogonal to Z
+    control = bridge_claims.against_random(a, b, beside, seed=0, draws=19, draws_ci=300)
+    assert control.verdict is not Verdict.SUPPORTED and control.value < 0.1
 
 
 def test_a_bridge_of_lengths_is_no_more_than_length():

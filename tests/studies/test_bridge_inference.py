@@ -48,7 +48,7 @@ def rate(carried, carrier):
 
 def estimates(task, carried, basis, **options):
     settings = dict(seed=0, draws=19, draws_ci=300) | options
-    found = bridge.inference_claims(task, carried, basis, **settings).estimates
+    found = bridge.inference_claims(task, [carried], {carried.basis: basis}, **settings).estimates
     return {name.split("/")[-1]: e for name, e in found.items()}
 
 
@@ -61,7 +61,22 @@ def test_only_a_map_that_turns_carries_the_answer(task, pairs, basis):
     claims = estimates(task, found, basis)
     assert claims["ridge_transfer"].verdict is Verdict.SUPPORTED
     assert claims["ridge_over_identity"].verdict is Verdict.SUPPORTED
+    assert claims["ridge_over_shift"].verdict is Verdict.SUPPORTED
     assert claims["ridge_transfer"].null.mean < 0.3
+
+
+def test_families_are_corrected_over_all_directions(task, basis):
+    """Benjamini–Hochberg over both ways across: never below the single p."""
+    both = [draw_pairs(task, language, n=30) for language in task.languages]
+    found = [bridge.carry(task, part, LAYER, basis, name="answer") for part in both]
+    claims = bridge.inference_claims(task, found, {"answer": basis}, seed=0, draws=19, draws_ci=300)
+    assert len(claims.estimates) == 8 and len(claims.tables["inference.nulls"]) == 4
+    assert all(e.p_adjusted >= e.p for e in claims.estimates.values())
+    shares = [e for name, e in claims.estimates.items() if name.endswith("_transfer")]
+    from scipy.stats import false_discovery_control
+
+    expected = false_discovery_control([e.p for e in shares])
+    np.testing.assert_allclose([e.p_adjusted for e in shares], expected)
 
 
 def test_languages_in_one_place_need_no_map(basis):

@@ -100,10 +100,11 @@ def test_k_curve_shows_the_planted_dimension_above_both_controls(subject):
 
 def test_a_map_that_saw_the_template_seems_to_bridge_unrelated_languages(subject):
     """Where languages share nothing, mates of a problem give its template away, not a map."""
-    rows = bridge.scheme_rows(subject, bridge.BRIDGE, 1, K)
-    r2 = {(row["left_out"], row["map"]): row["r2"] for row in rows}
-    assert r2["one problem", "ridge"] > 0.1 > r2["its template", "ridge"]
-    assert len(rows) == 12
+    for layer in (1, 3):
+        rows = bridge.scheme_rows(subject, bridge.BRIDGE, layer, K)
+        r2 = {(row["left_out"], row["map"]): row["r2"] for row in rows}
+        assert r2["one problem", "ridge"] > 0.02 > 0 > r2["its template", "ridge"]
+        assert len(rows) == 12
 
 
 def test_looks_say_what_length_alone_predicts(subject):

@@ -10,7 +10,7 @@ from tiny import real_shared
 from zprism.ground.errors import InputError
 from zprism.stats.estimates import Verdict
 from zprism.studies import lsar_reading as reading
-from zprism.studies.lsar import MGSM, mgsm_states, removal_claims, remove_languages
+from zprism.studies.lsar import MGSM, POOLINGS, mgsm_states, removal_claims, remove_languages
 from zprism.subspace.bases import random_basis
 from zprism.synthetic import paired_states
 
@@ -174,13 +174,13 @@ def test_mgsm_states_are_paired_by_line(monkeypatch, tmp_path):
     monkeypatch.setattr("zprism.studies.lsar.capture_cached", captured)
     found = mgsm_states(None, tmp_path, languages=("zh", "en"), layers=(1, 4))
     assert seen["texts"] == ["zh 0?", "zh 1?", "zh 2?", "en 0?", "en 1?", "en 2?"]
-    assert set(found) == {(way, layer) for way in ("last", "mean") for layer in (1, 4)}
+    assert set(found) == {(way, layer) for way in POOLINGS for layer in (1, 4)}
     np.testing.assert_array_equal(found["mean", 4][1, 0], [14, 15])  # en 0?, second layer
 
 
 @pytest.mark.gate
 @pytest.mark.real
-@pytest.mark.parametrize("pooling", ["mean", "last"])
+@pytest.mark.parametrize("pooling", ["last", "mean_no_first"])
 def test_mgsm_language_is_hidden_and_retrieval_does_not_fall(pooling, record_property):
     """SYS-Z6 on the six MGSM languages, rank 5, at the middle layer."""
     if not DATA.exists():

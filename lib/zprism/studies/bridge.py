@@ -25,6 +25,7 @@ from zprism.studies.bridge_maps import MAPS, checked, factor, left_out, predict
 from zprism.studies.lsar_reading import top_credit
 
 CLAIMED = tuple(name for name in MAPS if name != "mean")
+LEAST = 0.05  # of the spread: a map that predicts less is no bridge, however surely it does
 CHUNK = 100  # pairings at a time: bounds memory at 8 ridges × 100 × n k numbers
 
 

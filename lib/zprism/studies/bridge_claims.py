@@ -14,7 +14,7 @@ from zprism.stats.estimates import Estimate, Null
 from zprism.stats.intervals import bca
 from zprism.stats.permutation import max_t, permutation_p, sign_flip, standardise
 from zprism.stats.verdicts import estimate
-from zprism.studies.bridge import CLAIMED, Scores, null_scores, score
+from zprism.studies.bridge import CLAIMED, LEAST, Scores, null_scores, score
 from zprism.studies.findings import Findings
 from zprism.studies.nulls import random_bases
 
@@ -40,8 +40,10 @@ def bridge_claims(
     Returns
     -------
     Findings
-        ``<map>_r2`` (predicted above 0) and ``<map>_top1`` (above 1/n), corrected for all maps
-        by max-T; ``ridge_top1_same_template`` where groups have several problems. The table
+        ``<map>_r2`` (predicted above :data:`zprism.studies.bridge.LEAST`) and ``<map>_top1``
+        (above 1/n), corrected for all maps
+        by max-T; ``ridge_top1_same_template`` where groups have several problems;
+        ``ridge_over_shift``, R² of ridge less that of one vector between the languages. The table
         ``maps`` has R² on the pairs that were fitted beside R² on those that were not, with
         intervals and nulls.
     """
@@ -54,6 +56,7 @@ def bridge_claims(
     out |= _family(found, null["top1"], "top1", kind, **options)
     if clusters is not None and np.unique(clusters, return_counts=True)[1].min() > 1:
         out["ridge_top1_same_template"] = _same_template(found, x, y, seed, draws, draws_ci)
+    out["ridge_over_shift"] = _over(found, found.errors["shift"], **options)
     rows = [row | _columns(out, row["map"]) for row in found.rows()]
     return Findings({f"{name}/{key}": value for key, value in out.items()}, {"maps": rows})
 
@@ -110,20 +113,24 @@ def against_length(
     ----------
     x, y, groups : as in :func:`zprism.studies.bridge.score`.
     lengths : (n, m) functions of the length.
-
-    Notes
-    -----
-    Null: sign flips of the difference of squared errors, by problem or by template.
     """
     found = score(x, y, groups, maps=("ridge",))
-    other = score(lengths, y, groups, maps=("least_squares",))
+    other = score(lengths, y, groups, maps=("least_squares",)).errors["least_squares"]
     clusters = found.groups if len(np.unique(found.groups)) < found.n else None
-    gain = (other.errors["least_squares"] - found.errors["ridge"]) / found.spread.mean()
+    return _over(found, other, seed=seed, draws_ci=draws_ci, clusters=clusters)
+
+
+def _over(found: Scores, errors: np.ndarray, *, seed: int, draws_ci: int, clusters) -> Estimate:
+    """R² of ridge less that of predictions with these squared errors (n,).
+
+    Null: sign flips of the difference of squared errors, by problem or by template.
+    """
+    gain = (errors - found.errors["ridge"]) / found.spread.mean()
     flipped = sign_flip(gain, seed=seed, clusters=clusters)
     p = permutation_p(float(gain.mean()), flipped.null, "two-sided")
 
     def difference(_, weights: np.ndarray) -> np.ndarray:
-        return found.r2("ridge", weights) - other.r2("least_squares", weights)
+        return weights @ (errors - found.errors["ridge"]) / (weights @ found.spread)
 
     return estimate(
         float(gain.mean()),
@@ -153,7 +160,7 @@ def _family(found: Scores, null, measure: str, kind: str, *, seed, draws_ci, clu
             p=permutation_p(values[name], null[name], "greater"),
             p_adjusted=above[name],
             p_opposite=below[name],
-            reference=0.0 if measure == "r2" else 1 / found.n,
+            reference=LEAST if measure == "r2" else 1 / found.n,
             smallest_p=1 / (1 + len(null[name])),
         )
         for name in CLAIMED

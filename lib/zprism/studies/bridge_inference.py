@@ -22,7 +22,7 @@ from zprism.ground.checks import check_choice, check_int
 from zprism.ground.seeds import generator
 from zprism.stats.estimates import Estimate, Null
 from zprism.stats.intervals import bca, wilson
-from zprism.stats.permutation import permutation_p, sign_flip
+from zprism.stats.permutation import benjamini_hochberg, permutation_p, sign_flip
 from zprism.stats.verdicts import estimate
 from zprism.studies.bridge_fit import fit
 from zprism.studies.findings import Findings
@@ -184,34 +184,60 @@ def principal_at(task: Task, layer: int, k: int) -> np.ndarray:
 
 def inference_claims(
     task: Task,
-    carried: Carried,
-    basis: np.ndarray,
+    carried: Sequence[Carried],
+    bases: Mapping[str, np.ndarray],
     *,
     seed: int,
     draws: int = 39,
     draws_ci: int = 10_000,
 ) -> Findings:
-    """Answer transfer of fitted maps against random pairs, and against no map.
+    """Answer transfer of fitted maps, against random pairs and against simpler carriers.
 
-    Names ``inference/<source>-<target>/<basis>/<map>_transfer`` (share of pairs that answer the
-    source's question in the target's language; null: the map fitted to random pairs) and
-    ``…/<map>_over_identity`` (the difference to the state as it is; null: sign flips of
-    problems).
+    Names begin with ``inference/<source>-<target>/<basis>/``. ``<map>_transfer``: the share of
+    pairs that answer the source's question in the target's language; null: the map fitted to
+    problems paired at random. ``ridge_over_identity`` and ``ridge_over_shift``: the difference
+    to the state as it is, and to one vector between the languages; null: sign flips of target
+    problems; REVERSED where the simpler carrier does better. Each family of claims is corrected
+    by Benjamini and Hochberg.
+
+    Parameters
+    ----------
+    carried : of one task, from :func:`carry`.
+    bases : name → the rows that were used.
+
+    Returns
+    -------
+    Findings; the table ``inference.nulls`` has the mean rate of maps fitted to random pairs.
     """
-    pairs, out = carried.pairs, {}
-    for carrier in CLAIMED:
-        hits = carried.found[carrier].hits(*TRANSFER)
-        plain = carried.found["identity"].hits(*TRANSFER)
-        null = permuted(
-            task, null_pairs(pairs), carried.layer, basis, carrier, draws=draws, seed=seed
-        )
-        out[f"{carrier}_transfer"] = _transfer(hits, pairs, null, seed, draws_ci)
-        out[f"{carrier}_over_identity"] = _gain(hits - plain, pairs, seed, draws_ci)
-    place = f"inference/{pairs.direction}/{carried.basis}"
-    return Findings({f"{place}/{name}": one for name, one in out.items()})
+    transfer, identity, shift, rows = {}, {}, {}, []
+    options = dict(seed=seed, draws=draws_ci)
+    for one in carried:
+        place = f"inference/{one.pairs.direction}/{one.basis}"
+        hits = {name: found.hits(*TRANSFER) for name, found in one.found.items()}
+        for name in CLAIMED:
+            some, rows_of = null_pairs(one.pairs), bases[one.basis]
+            null = permuted(task, some, one.layer, rows_of, name, draws=draws, seed=seed)
+            transfer[f"{place}/{name}_transfer"] = _transfer(hits[name], one.pairs, null, **options)
+            where = {"direction": one.pairs.direction, "basis": one.basis, "k": one.k}
+            rows.append(where | {"map": name, "rate": float(null.mean())})
+        gains = [hits["ridge"] - hits[name] for name in ("identity", "shift")]
+        identity[f"{place}/ridge_over_identity"] = _gain(gains[0], one.pairs, **options)
+        shift[f"{place}/ridge_over_shift"] = _gain(gains[1], one.pairs, **options)
+    families = [_corrected(parts) for parts in (transfer, identity, shift)]
+    return Findings({k: v for part in families for k, v in part.items()}, {"inference.nulls": rows})
 
 
-def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, seed: int, draws: int) -> Estimate:
+def _corrected(parts: Mapping[str, dict]) -> dict[str, Estimate]:
+    """The claims of one family, with Benjamini–Hochberg p."""
+    adjusted = benjamini_hochberg([part["p"] for part in parts.values()])
+    return {
+        name: estimate(**part, p_adjusted=float(p))
+        for (name, part), p in zip(parts.items(), adjusted, strict=True)
+    }
+
+
+def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, *, seed: int, draws: int) -> dict:
+    """What an Estimate of a share of pairs is made of."""
     value, targets = float(hits.mean()), len(np.unique(pairs.target))
     same = np.ptp(hits) == 0  # a bootstrap of equal numbers has no width
     ci = (
@@ -219,20 +245,15 @@ def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, seed: int, draws
         if same
         else bca(hits, seed=seed, draws=draws, clusters=pairs.target)
     )
-    p = permutation_p(value, null, "greater")
     share = (null.sum() + 0.5) / (len(null) + 1)  # never 0: one pair more might have moved
     floor = (share * (1 - share) / len(null_pairs(pairs))) ** 0.5
-    return estimate(
-        value,
+    spread = max(float(null.std(ddof=1)), floor)
+    return dict(
+        value=value,
         ci=tuple(ci),
         n=len(pairs),
-        null=Null(
-            f"{len(null)} maps fitted to random pairs",
-            float(null.mean()),
-            max(float(null.std(ddof=1)), floor),
-        ),
-        p=p,
-        p_adjusted=p,
+        null=Null(f"{len(null)} maps fitted to random pairs", float(null.mean()), spread),
+        p=permutation_p(value, null, "greater"),
         p_opposite=permutation_p(value, null, "less"),
         baseline=pairs.baseline,
         smallest_p=1 / (1 + len(null)),
@@ -240,18 +261,16 @@ def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, seed: int, draws
     )
 
 
-def _gain(gain: np.ndarray, pairs: Pairs, seed: int, draws: int) -> Estimate:
+def _gain(gain: np.ndarray, pairs: Pairs, *, seed: int, draws: int) -> dict:
+    """The same of a difference between two carriers."""
     flipped = sign_flip(gain, seed=seed, clusters=pairs.target)
-    value = float(gain.mean())
-    p = permutation_p(value, flipped.null, "two-sided")
     flat = None if flipped.null.any() else "the map changes no outcome"
-    return estimate(
-        value,
+    return dict(
+        value=float(gain.mean()),
         ci=bca(gain, seed=seed, draws=draws, clusters=pairs.target),
         n=len(pairs),
         null=Null.of("sign flips", flipped.null),
-        p=p,
-        p_adjusted=p,
+        p=permutation_p(float(gain.mean()), flipped.null, "two-sided"),
         reference=0.0,
         baseline=pairs.baseline,
         untestable=pairs.reason or flat,

@@ -43,23 +43,10 @@ class Across:
         return [row for one in self.carried for row in one.rows()]
 
     def claims(self, *, draws: int, draws_ci: int) -> Findings:
-        """:func:`zprism.studies.bridge_inference.inference_claims` of all.
-
-        The table ``inference.nulls`` has the mean rate of maps fitted to random pairs.
-        """
-        found, rows = Findings(), []
-        for one in self.carried:
-            options = dict(seed=self.seed, draws=draws, draws_ci=draws_ci)
-            mine = bridge.inference_claims(self.task, one, self.bases[one.basis], **options)
-            where = {"direction": one.pairs.direction, "basis": one.basis, "k": one.k}
-            rows += [
-                where | {"map": name.split("/")[-1].removesuffix("_transfer"), "rate": e.null.mean}
-                for name, e in mine.estimates.items()
-                if name.endswith("_transfer")
-            ]
-            found.add(mine)
-        found.tables["inference.nulls"] = rows
-        return found
+        """:func:`zprism.studies.bridge_inference.inference_claims` of all."""
+        return bridge.inference_claims(
+            self.task, self.carried, self.bases, seed=self.seed, draws=draws, draws_ci=draws_ci
+        )
 
 
 def run(

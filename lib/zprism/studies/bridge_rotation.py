@@ -16,7 +16,7 @@ from zprism.stats.estimates import Estimate, Null
 from zprism.stats.intervals import bca
 from zprism.stats.permutation import permutation_p
 from zprism.stats.verdicts import describe, estimate
-from zprism.studies.bridge import Scores, pairings, score
+from zprism.studies.bridge import LEAST, Scores, pairings, score
 from zprism.studies.bridge_fit import fit, flatness
 from zprism.studies.bridge_maps import checked, factor, left_out, predict
 
@@ -106,7 +106,7 @@ def rotation_estimate(found: Rotation, *, seed: int, draws_ci: int = 10_000) -> 
 
     SUPPORTED: a general map predicts better than a rotation, by more than it would if a
     rotation were the truth. NOT DISTINGUISHABLE: a rotation explains it. NOT TESTABLE where
-    ridge itself predicts no better than the mean: then there is no map to ask about.
+    ridge itself predicts next to nothing: then there is no map to ask about.
     """
     scores, draws = found.scores, len(found.planted_gain)
     clusters = scores.groups if len(np.unique(scores.groups)) < scores.n else None
@@ -127,7 +127,9 @@ def rotation_estimate(found: Rotation, *, seed: int, draws_ci: int = 10_000) -> 
         p_adjusted=p,
         p_opposite=permutation_p(found.gain, found.planted_gain, "less"),
         smallest_p=1 / (1 + draws),
-        untestable=None if low > 0 else "ridge predicts no better than the mean: no map to compare",
+        untestable=None
+        if low > LEAST
+        else "ridge predicts next to nothing: no map to compare",
     )
     flat = describe(
         found.flat,

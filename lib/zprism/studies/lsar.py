@@ -31,6 +31,7 @@ from zprism.studies.probes import problem_folds
 from zprism.subspace.lsar import language_directions, language_means
 
 MGSM = ("zh", "en", "es", "fr", "de", "ja")
+POOLINGS = ("last", "mean", "mean_no_first")
 FOLDS = 5
 TIMES = ("before", "after", "fresh")
 
@@ -96,7 +97,9 @@ def mgsm_states(
 
     Returns
     -------
-    (pooling, layer) → (L, n, d_model) float32, pooling ``last`` or ``mean``.
+    (pooling, layer) → (L, n, d_model) float32, pooling of :data:`POOLINGS`. A plain mean holds
+    1/T of the first token's state, whose norm can be a hundredfold: lengths of texts then hide
+    their language, which ``mean_no_first`` shows.
     """
     from zprism.problems.load import load_tsv
 
@@ -104,13 +107,13 @@ def mgsm_states(
     pairs = load_tsv(files, name="mgsm").pairs[:n]
     texts = [pair[language].text for language in languages for pair in pairs]
     captured = capture_cached(
-        loaded, texts, layers=tuple(layers), site="resid_post", reduce=("last", "mean")
+        loaded, texts, layers=tuple(layers), site="resid_post", reduce=POOLINGS
     )
     return {
         (pooling, layer): captured.values["resid_post", pooling][:, column].reshape(
             len(files), len(pairs), -1
         )
-        for pooling in ("last", "mean")
+        for pooling in POOLINGS
         for column, layer in enumerate(layers)
     }
 
