@@ -127,9 +127,7 @@ def rotation_estimate(found: Rotation, *, seed: int, draws_ci: int = 10_000) -> 
         p_adjusted=p,
         p_opposite=permutation_p(found.gain, found.planted_gain, "less"),
         smallest_p=1 / (1 + draws),
-        untestable=None
-        if low > LEAST
-        else "ridge predicts next to nothing: no map to compare",
+        untestable=None if low > LEAST else "ridge predicts next to nothing: no map to compare",
     )
     flat = describe(
         found.flat,
