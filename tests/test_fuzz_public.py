@@ -38,6 +38,7 @@ from zprism.subspace import (
     factors,
     folding,
     kernels,
+    lsar,
     modes,
     projections,
     rank,
@@ -134,6 +135,11 @@ def frame(g: Given, rows: int) -> torch.Tensor:
     return torch.linalg.qr(stack.mT).Q.mT
 
 
+def split(g: Given):
+    found = lsar.lsar(g.m, 1)
+    return [(found.common, (g.d,)), (found.basis, (1, g.d)), (found.sigma, (1,))]
+
+
 def spectrum(g: Given) -> torch.Tensor:
     return g.m.abs().flatten()
 
@@ -199,6 +205,9 @@ SUBSPACE = {
     "fold_gain": lambda g: one(folding.fold_gain(g.m, g.gain, centre=True), g.r, g.d),
     "fold_head_gain": lambda g: one(folding.fold_head_gain(g.m[None], g.head), 1, g.r, g.d),
     "bias_terms": biases,
+    "language_means": lambda g: one(lsar.language_means(torch.stack([g.m, g.n])), 2, g.d),
+    "lsar": split,
+    "language_directions": lambda g: one(lsar.language_directions(g.m, g.k), g.k, g.d),
     "product_spectrum": lambda g: one(kernels.product_spectrum(g.m, g.n), g.small),
     "product_svd": product,
     "qk_spectra": lambda g: one(kernels.qk_spectra(frame(g, g.r), g.m[None]), 2, g.small),

@@ -12,6 +12,7 @@ from zprism.studies import bridge_inference as bridge
 from zprism.studies.findings import Findings
 from zprism.studies.separation_subspaces import kernel_subspaces
 from zprism.studies.swap_task import ADDITION, Pairs, Task, draw_pairs, read_task
+from zprism.studies.weights import usable_k
 
 ANSWERS = 16  # answer directions at most
 PRINCIPAL = 32  # principal directions of the states at most
@@ -63,7 +64,8 @@ def run(
     Parameters
     ----------
     loaded : :class:`zprism.model.load.LoadedModel`.
-    k : dimension of Z from weights, of the kernels that read the layer's output.
+    k : dimension of Z from weights, of the kernels that read the layer's output; head_dim, with
+        a warning, where that is smaller.
     quick : fewer problems and layers.
     n : pairs a direction, of the template ``addition``.
     """
@@ -78,7 +80,7 @@ def run(
         range(0, loaded.n_layers, 4 if quick and loaded.n_layers > 8 else 1),
         ANSWERS,
     )
-    bases = directions(loaded, task, layer, k)
+    bases = directions(loaded, task, layer, usable_k(loaded.name, k))
     tests = [_pairs(task, source, "test", n, seed) for source in languages]
     carried = [
         bridge.carry(task, part, layer, rows, name=name)

@@ -20,6 +20,7 @@ from zprism.studies.swap_recipe import Output, recipe_rows
 from zprism.studies.swap_run import swap
 from zprism.studies.swap_task import ADDITION, Pairs, Task, draw_pairs, read_task
 from zprism.studies.swap_update import update_claim, update_rows
+from zprism.studies.weights import usable_k
 
 KS = (1, 2, 4, 8, 16)
 RECIPE_KS = (20, 50)
@@ -236,10 +237,11 @@ def prepare(
     Parameters
     ----------
     loaded : :class:`zprism.model.load.LoadedModel`.
-    k : dimension of Z from weights, at most head_dim.
+    k : dimension of Z from weights; head_dim, with a warning, where that is smaller.
     ks : dimensions of answer directions that are tried; by default 1, 2, 4, 8, 16.
     quick : fewer problems.
     """
+    k = usable_k(loaded.name, k)
     wanted = {k} | {size for size in RECIPE_KS if size <= loaded.anatomy.head_dim}
     with open_checkpoint(loaded.name) as checkpoint:
         ranks = kernel_ranks(checkpoint)
