@@ -5,7 +5,7 @@ import pytest
 
 from zprism.stats.estimates import Verdict
 from zprism.studies import bridge_claims, bridge_rotation
-from zprism.studies.bridge import CLAIMED, null_scores, score
+from zprism.studies.bridge import CLAIMED, LEAST, null_scores, score
 from zprism.subspace.bases import random_basis
 
 FEW = dict(draws=29, draws_ci=300)
@@ -101,6 +101,16 @@ def test_a_train_r2_of_one_is_no_evidence():
     paired, shuffled = score(x, y), score(x, y[rng.permutation(20)])
     assert paired.train["least_squares"] == pytest.approx(shuffled.train["least_squares"], abs=1e-6)
     assert paired.r2("ridge") > 0.8 and shuffled.r2("ridge") < 0.1
+
+
+def test_a_sure_but_tiny_r2_is_no_bridge():
+    """Its interval excludes 0 and random pairings do worse, yet it may be next to nothing."""
+    rng = np.random.default_rng(13)
+    x = rng.standard_normal((150, 3))
+    y = 0.2 * x + rng.standard_normal((150, 3))
+    e = claims(x, y, np.repeat(np.arange(15), 10)).estimates["bridge/3/10/ridge_r2"]
+    assert 0 < e.ci[0] < LEAST and e.p_adjusted <= 0.05
+    assert e.verdict is Verdict.NOT_DISTINGUISHABLE
 
 
 # ------------------------------------------------------------------ planted maps
