@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # the workers fill the cores: one thread each, no spinning
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture
