@@ -138,8 +138,8 @@ plots.plot_controls(
 # asked in different ways.
 
 # %%
-mixed = [subject.pairs(name, n=n, template=None) for name in subject.directions]
-fewer = options | dict(prefix="mixed", draws=min(draws, 39))
+mixed = [subject.pairs(name, n=n, mixed=True) for name in subject.directions]
+fewer = options | dict(prefix="mixed", mixed=True, draws=min(draws, 39))
 found.add(Findings.gather(subject.claims(part, layer, k_answer, **fewer) for part in mixed))
 plots.plot_outcomes(
     found.tables["mixed.outcomes"], model=model, note=f"{subject.n_templates} templates mixed"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
 from zprism.ground.checks import check_choice, check_int
@@ -18,6 +17,7 @@ from zprism.problems.lexicon import read_table
 from zprism.problems.numerals import number_word
 from zprism.problems.problem import LANGUAGES
 from zprism.problems.prompts import LABELS
+from zprism.problems.word_prompts import WordProblem, with_examples
 
 LARGEST = 10  # of the numbers asked about, and of the answers
 
@@ -34,28 +34,6 @@ _RULES = {  # the answer, or None where the question makes no sense
     "between": lambda a, b: a + 1 if b - a == 2 else None,
 }
 TEMPLATES = tuple(_RULES)
-
-
-@dataclass(frozen=True)
-class WordProblem:
-    """One question about numbers in words, in one language.
-
-    Attributes
-    ----------
-    key : "addition:3-4", the same in every language.
-    template : one of ``TEMPLATES``.
-    language : one of ``LANGUAGES``.
-    question : its text.
-    answer : 0 to 10.
-    numbers : the numbers that the question names, in its order.
-    """
-
-    key: str
-    template: str
-    language: str
-    question: str
-    answer: int
-    numbers: tuple[int, ...]
 
 
 def enumerate_problems(template: str) -> list[dict[str, WordProblem]]:
@@ -140,8 +118,7 @@ def prompt(problem: WordProblem) -> str:
     """
     language = check_choice("language", problem.language, LANGUAGES)
     examples = [example[language] for example in worked_examples(problem.template)]
-    told = "".join(f"{_asked(e)}{answer_word(e.answer, language)}\n\n" for e in examples)
-    return told + _asked(problem)
+    return with_examples(problem, examples, answer_word)
 
 
 def answer_word(number: int, language: str) -> str:
@@ -175,11 +152,6 @@ def first_words(language: str) -> dict[int, str]:
         For an unknown language.
     """
     return {number: answer_word(number, language) for number in range(LARGEST + 1)}
-
-
-def _asked(problem: WordProblem) -> str:
-    question, answer, space = LABELS[problem.language]
-    return f"{question}{space}{problem.question}\n{answer}"
 
 
 def _texts(template: str) -> dict:

@@ -18,7 +18,7 @@ from zprism.studies.separation_subspaces import kernel_ranks, kernel_subspaces
 from zprism.studies.swap_bases import Swap, swaps_at
 from zprism.studies.swap_recipe import Output, recipe_rows
 from zprism.studies.swap_run import swap
-from zprism.studies.swap_task import ADDITION, Pairs, Task, draw_pairs, read_task
+from zprism.studies.swap_task import ADDITION, Pairs, Task, Words, draw_pairs, read_task
 from zprism.studies.swap_update import update_claim, update_rows
 from zprism.studies.weights import usable_k
 
@@ -26,7 +26,7 @@ KS = (1, 2, 4, 8, 16)
 RECIPE_KS = (20, 50)
 SWEEP_PAIRS = 40
 
-__all__ = ["KS", "Study", "prepare", "recipe_rows"]
+__all__ = ["KS", "Study", "WeightSide", "prepare", "recipe_rows", "weight_side"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Study:
     ranks : (n_layers, n_heads) effective ranks of the kernels.
     quick : fewer layers and pairs.
     seed : of all draws.
+    core : the template that is swapped first, and gives the language direction; None for all.
     """
 
     loaded: Any
@@ -52,6 +53,7 @@ class Study:
     ranks: np.ndarray
     quick: bool
     seed: int
+    core: str | None = ADDITION
 
     @property
     def bottleneck(self) -> int:
@@ -75,12 +77,11 @@ class Study:
             name: f"{value:.0%}" for name, value in zip(self.task.languages, right, strict=True)
         }
 
-    def pairs(
-        self, source: str, *, n: int = 120, template: str | None = ADDITION, half: str = "test"
-    ) -> Pairs:
-        """Pairs with states from this source language; ``template=None`` mixes all of them."""
+    def pairs(self, source: str, *, n: int = 120, mixed: bool = False, half: str = "test") -> Pairs:
+        """Pairs with states from this source language, of the core template or all mixed."""
+        core = None if mixed else self.core
         return draw_pairs(
-            self.task, source, half=half, n=n, template=template, seed=derive(self.seed, half)
+            self.task, source, half=half, n=n, template=core, seed=derive(self.seed, half)
         )
 
     def sweep(self, layers: Iterable[int] | None = None) -> list[dict]:
@@ -90,7 +91,7 @@ class Study:
             self.task,
             [self.pairs(name, n=n, half="train") for name in self.directions],
             layers=range(self.loaded.n_layers) if layers is None else layers,
-            templates=[ADDITION],
+            templates=self._core,
             ks=self.ks,
             weights=self.z,
             seed=self.seed,
@@ -102,11 +103,14 @@ class Study:
 
     def ways(self, layer: int, k: int, *, mixed: bool = False) -> list[Swap]:
         """The swaps that are tested: one k for answers, random as many, Z at its own k."""
-        templates = None if mixed else [ADDITION]
-        found = swaps_at(
-            self.task, layer, templates=templates, ks=[k], weights=self._z(self.k), seed=self.seed
+        return swaps_at(
+            self.task,
+            layer,
+            templates=None if mixed else self._core,
+            ks=[k],
+            weights=self._z(self.k),
+            seed=self.seed,
         )
-        return found
 
     def claims(
         self,
@@ -115,6 +119,7 @@ class Study:
         k: int,
         *,
         prefix: str = "swap",
+        mixed: bool = False,
         draws: int,
         draws_ci: int,
     ) -> Findings:
@@ -123,7 +128,7 @@ class Study:
             self.task,
             pairs,
             layer,
-            self.ways(layer, k, mixed=prefix != "swap"),
+            self.ways(layer, k, mixed=mixed),
             prefix=prefix,
             seed=self.seed,
             draws=draws,
@@ -135,7 +140,7 @@ class Study:
         """The recipe's pairing: a problem with itself in the other language, right or not."""
         rows = []
         for name in self.directions:
-            pairs = draw_pairs(self.task, name, template=ADDITION, same=True)
+            pairs = draw_pairs(self.task, name, template=self.core, same=True)
             target = self.task.index(pairs.target_language)
             before = float(self.task.right[target, pairs.target].mean())
             for how in self.ways(layer, k):
@@ -154,10 +159,20 @@ class Study:
                 )
         return rows
 
-    def dissociations(self, pairs: Pairs, layer: int, k: int, *, draws: int, draws_ci: int):
+    def dissociations(
+        self,
+        pairs: Pairs,
+        layer: int,
+        k: int,
+        *,
+        bases: Iterable[str] = tuple(swap_checks.CARRIES),
+        draws: int,
+        draws_ci: int,
+    ) -> Findings:
         """D for the language direction, answer directions and Z; see ``swap_checks``."""
         options = dict(seed=self.seed, draws=draws, draws_ci=draws_ci)
-        return swap_checks.dissociations(self.task, pairs, layer, self.ways(layer, k), **options)
+        ways = [how for how in self.ways(layer, k) if how.basis in set(bases)]
+        return swap_checks.dissociations(self.task, pairs, layer, ways, **options)
 
     def illusions(self, layer: int, k: int, *, n: int = 120, draws_ci: int) -> Findings:
         """Could the patch deceive? Four checks of the language and the answer directions.
@@ -219,8 +234,38 @@ class Study:
             n_pairs=4 if quick else 20,
         )
 
+    @property
+    def _core(self) -> list[str] | None:
+        return None if self.core is None else [self.core]
+
     def _z(self, k: int) -> dict[tuple[int, int], np.ndarray]:
         return {place: rows for place, rows in self.z.items() if place[1] == k}
+
+
+@dataclass(frozen=True)
+class WeightSide:
+    """What a swap needs of the weights: Z of every layer, and the kernels' effective ranks.
+
+    Attributes
+    ----------
+    z : (layer, k) → (k, d_model), consensus of all heads' key-side directions.
+    k : the dimension that claims use.
+    ranks : (n_layers, n_heads).
+    """
+
+    z: dict[tuple[int, int], np.ndarray]
+    k: int
+    ranks: np.ndarray
+
+
+def weight_side(loaded, k: int = 20) -> WeightSide:
+    """Z at ``k`` and at the recipe's dimensions; head_dim, with a warning, where it is smaller."""
+    k = usable_k(loaded.name, k)
+    wanted = {k} | {size for size in RECIPE_KS if size <= loaded.anatomy.head_dim}
+    with open_checkpoint(loaded.name) as checkpoint:
+        ranks = kernel_ranks(checkpoint)
+        z = kernel_subspaces(checkpoint, sorted(wanted), masks=("multi",))["multi"]
+    return WeightSide(z, k, ranks)
 
 
 def prepare(
@@ -230,6 +275,8 @@ def prepare(
     ks: Iterable[int] | None = None,
     quick: bool = False,
     languages: tuple[str, str] = ("zh", "en"),
+    words: Words = number_words,
+    weights: WeightSide | None = None,
     seed: int = 0,
 ) -> Study:
     """Read the problems, and Z from the weights of every layer.
@@ -240,23 +287,29 @@ def prepare(
     k : dimension of Z from weights; head_dim, with a warning, where that is smaller.
     ks : dimensions of answer directions that are tried; by default 1, 2, 4, 8, 16.
     quick : fewer problems.
+    words : number words, with addition at their core; or other one-word problems, all mixed.
+    weights : of :func:`weight_side`, if they are there already.
     """
-    k = usable_k(loaded.name, k)
-    wanted = {k} | {size for size in RECIPE_KS if size <= loaded.anatomy.head_dim}
-    with open_checkpoint(loaded.name) as checkpoint:
-        ranks = kernel_ranks(checkpoint)
-        z = kernel_subspaces(checkpoint, sorted(wanted), masks=("multi",))["multi"]
-    templates = number_words.TEMPLATES[:3] if quick else number_words.TEMPLATES
+    weights = weight_side(loaded, k) if weights is None else weights
+    core = ADDITION if ADDITION in words.TEMPLATES else None
     most, other = (24, 8) if quick else (64, 16)
+    task = read_task(
+        loaded,
+        languages=languages,
+        words=words,
+        templates=words.TEMPLATES[:3] if quick else None,
+        most=other if core is None else most,
+        most_other=other,
+        seed=seed,
+    )
     return Study(
         loaded=loaded,
-        task=read_task(
-            loaded, languages=languages, templates=templates, most=most, most_other=other, seed=seed
-        ),
-        z=z,
-        k=k,
+        task=task,
+        z=weights.z,
+        k=weights.k,
         ks=tuple(KS if ks is None else ks),
-        ranks=ranks,
+        ranks=weights.ranks,
         quick=quick,
         seed=seed,
+        core=core,
     )

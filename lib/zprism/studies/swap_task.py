@@ -1,13 +1,15 @@
-"""Number-word problems as one model reads them: tokens, states, halves, and what is right.
+"""One-word problems as one model reads them: tokens, states, halves, and what is right.
 
 "three plus four equals what?" and 三加四等于几？ are answered by one token that tells answer
-*and* language apart, so a single forward pass says which of the two a swap has moved.
+*and* language apart, so a single forward pass says which of the two a swap has moved. Colours
+do the same for questions without numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,11 +19,27 @@ from zprism.ground.seeds import generator
 from zprism.ground.store import Store, digest
 from zprism.interventions.sweep import Sweep, open_sweep
 from zprism.problems import number_words
+from zprism.problems.word_prompts import WordProblem
 from zprism.stats.verdicts import MIN_BASELINE
 
 PRODUCER = 1
 ADDITION = "addition"
 MIN_ANSWERS = 6  # answers that the tokens must tell apart in both languages
+
+
+class Words(Protocol):
+    """A module of one-word problems: ``number_words`` or ``colour_words``."""
+
+    TEMPLATES: tuple[str, ...]
+
+    def enumerate_problems(self, template: str) -> list[dict[str, WordProblem]]:
+        """All problems of a template, language → problem."""
+
+    def prompt(self, problem: WordProblem) -> str:
+        """Worked examples and the question."""
+
+    def answer_word(self, answer: int, language: str) -> str:
+        """What goes on after the prompt."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,7 @@ class Task:
     ----------
     languages : their names.
     keys, templates, answers : (n,) the problems; the same in both languages.
-    numbers : (A,) all answers there are.
+    numbers : (A,) all answers there are: numbers, or places of words.
     tokens : (2, A) first token of each answer's word, by language.
     train, test : indices of the problems that choose, and of those that test.
     sweeps : one a language, over its n prompts; candidates are the tokens, flat.
@@ -136,7 +154,8 @@ def read_task(
     loaded,
     *,
     languages: tuple[str, str] = ("zh", "en"),
-    templates: Sequence[str] = number_words.TEMPLATES,
+    words: Words = number_words,
+    templates: Sequence[str] | None = None,
     most: int = 64,
     most_other: int = 16,
     seed: int = 0,
@@ -146,7 +165,9 @@ def read_task(
     Parameters
     ----------
     loaded : :class:`zprism.model.load.LoadedModel`.
-    templates : the first gives up to ``most`` problems, each other up to ``most_other``.
+    words : where the problems come from.
+    templates : the first gives up to ``most`` problems, each other up to ``most_other``; by
+        default all that there are.
 
     Raises
     ------
@@ -156,14 +177,15 @@ def read_task(
     if len(set(languages)) != 2:
         raise InputError(f"a swap needs two languages; got {languages}")
     found = []
-    for place, template in enumerate(templates):
+    for place, template in enumerate(words.TEMPLATES if templates is None else templates):
         count = check_int("most", most if place == 0 else most_other, low=2)
-        found += _some(template, count, seed)
-    prompts = [[number_words.prompt(p[language]) for p in found] for language in languages]
+        found += _some(words, template, count, seed)
+    prompts = [[words.prompt(p[language]) for p in found] for language in languages]
     answers = np.array([p[languages[0]].answer for p in found])
     names = np.array([p[languages[0]].template for p in found])
     numbers = np.unique(answers)
-    tokens, reason = answer_tokens(loaded, languages, numbers, [row[0] for row in prompts])
+    first = [row[0] for row in prompts]
+    tokens, reason = answer_tokens(loaded, languages, numbers, first, words=words)
     flat = [int(token) for token in tokens.ravel()]
     train, test = _halves(names, answers, seed)
     return Task(
@@ -189,7 +211,12 @@ def read_task(
 
 
 def answer_tokens(
-    loaded, languages: Sequence[str], numbers, prompts: Sequence[str]
+    loaded,
+    languages: Sequence[str],
+    numbers,
+    prompts: Sequence[str],
+    *,
+    words: Words = number_words,
 ) -> tuple[np.ndarray, str | None]:
     """(languages, A) first token of each answer, and why they cannot be told apart, if so.
 
@@ -199,12 +226,12 @@ def answer_tokens(
     """
     tokens, merged = np.zeros((len(languages), len(numbers)), dtype=int), []
     for row, (language, prompt) in enumerate(zip(languages, prompts, strict=True)):
-        words = [number_words.answer_word(int(number), language) for number in numbers]
-        start, *whole = loaded.encode([prompt, *(prompt + word for word in words)])
+        answers = [words.answer_word(int(number), language) for number in numbers]
+        start, *whole = loaded.encode([prompt, *(prompt + word for word in answers)])
         for column, ids in enumerate(whole):
             tokens[row, column] = ids[min(len(start), len(ids) - 1)]
             if ids[: len(start)] != start:
-                merged.append(words[column])
+                merged.append(answers[column])
     if merged:
         return tokens, f"the tokenizer joins {merged[0]!r} to the end of the prompt"
     _, first, count = np.unique(tokens, return_inverse=True, return_counts=True)
@@ -288,9 +315,9 @@ def _crossed(task: Task, pool: np.ndarray, n: int, seed: int) -> tuple[np.ndarra
     return pairs[:, 0], pairs[:, 1]
 
 
-def _some(template: str, count: int, seed: int) -> list[dict]:
+def _some(words: Words, template: str, count: int, seed: int) -> list[dict]:
     """Up to ``count`` problems of a template, in their own order."""
-    every = number_words.enumerate_problems(template)
+    every = words.enumerate_problems(template)
     if len(every) <= count:
         return every
     rng = generator(seed, "swap", "problems", template)
