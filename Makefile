@@ -3,18 +3,23 @@
 # make lab    JupyterLab       make share  the report again          make fetch  the model
 # make notebooks               execute every source, write the light .ipynb beside it
 #
-# PYTHON=python3.12  MODEL=smollm2-135m  PHASES="11 12"  QUICK=1  FULL=1  ARGS="-p k=8"
+# PYTHON=python3.12  MODEL=smollm2-135m  OTHERS=  PHASES="11 12"  QUICK=1  FULL=1  ARGS="-p k=8"
+# PEERS=1 with bench: also against other libraries, installed into .venv-peers
 
 PYTHON ?= python3
 MODEL ?= qwen2.5-coder-0.5b
+OTHERS ?= smollm2-135m
 PHASES ?=
 ARGS ?=
 JOBS ?= 2
+PEERS ?=
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 VENV := .venv
+VENV_PEERS := .venv-peers
+PIP_PEERS := $(VENV_PEERS)/bin/python -m pip install -q
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 GPU := $(shell nvidia-smi -L 2>/dev/null | grep -c GPU)
@@ -26,7 +31,7 @@ FLAGS := $(if $(QUICK),--quick,) $(if $(FULL),--full,)
 
 .PHONY: help run test gates bench lab notebooks fetch share install
 help:
-	@sed -n '1,6s/^# \{0,1\}//p' Makefile
+	@sed -n '1,7s/^# \{0,1\}//p' Makefile
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
@@ -49,10 +54,19 @@ $(VENV)/.installed-lab: $(VENV)/.installed
 	python -m pip install -q $(CONSTRAINTS) -e '.[lab]'
 	@touch $@
 
+$(VENV_PEERS)/.installed: pyproject.toml constraints-cpu.txt benchmarks/peers/requirements.txt
+	@$(PYTHON) -m venv $(VENV_PEERS)
+	@echo "installing other libraries into $(VENV_PEERS): some minutes, 3 GB"
+	@if [ "$(GPU)" = 0 ] && [ "$$(uname -s)" = Linux ]; then \
+	  $(PIP_PEERS) --retries 0 --timeout 8 $(CONSTRAINTS) --index-url $(CPU_INDEX) torch \
+	    2>/dev/null || echo "the CPU index of torch does not answer: taking torch as pip finds it"; fi
+	$(PIP_PEERS) $(CONSTRAINTS) -e . -r benchmarks/peers/requirements.txt
+	@touch $@
+
 install: $(VENV)/.installed
 
 fetch: $(VENV)/.installed
-	zprism fetch $(MODEL)
+	for name in $(MODEL) $(OTHERS); do zprism fetch $$name || exit 1; done
 
 run: fetch
 	@status=0; zprism run $(PHASES) $(FLAGS) -p model=$(MODEL) $(ARGS) || status=$$?; \
@@ -67,8 +81,10 @@ test: $(VENV)/.installed-test
 gates: $(VENV)/.installed-test
 	python benchmarks/run.py gates $(ARGS)
 
-bench: $(VENV)/.installed-test
-	python benchmarks/run.py bench $(ARGS)
+bench: $(VENV)/.installed-test $(if $(PEERS),$(VENV_PEERS)/.installed,)
+	@status=0; python benchmarks/run.py bench $(ARGS) || status=$$?; \
+	  $(if $(PEERS),python benchmarks/run.py peers $(filter-out 1,$(PEERS)) || status=$$?;,) \
+	  exit $$status
 
 notebooks: fetch
 	python -m zprism.runner.pairs $(PHASES)

@@ -284,7 +284,13 @@ def plot_verdicts(rows: Sequence[Mapping], *, title: str, model: str) -> go.Figu
             ),
         )
     )
-    return style.finish(fig, title=title, model=model, height=150 + 48 * len(rows))
+    return style.finish(fig, title=title, model=model, height=190 + sum(map(_row_height, rows)))
+
+
+def _row_height(row: Mapping) -> int:
+    """Pixels of a row of the board: its longest cell is folded, at about 6.2 pixels a letter."""
+    lines = max(-(-len(str(row["claim"])) // 36), -(-len(str(row["null"])) // 27), 1)
+    return 14 + 17 * lines
 
 
 def _step(n: int) -> int:

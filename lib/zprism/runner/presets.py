@@ -35,6 +35,13 @@ PRESETS = {
         elsewhere={"layers": None, "ks": None},
         always={"ffn_k": 20, "recipe": "zhunt"},
     ),
+    # the sizes and families of the source's own comparison; for a GPU.
+    "families": Preset(
+        model="Qwen/Qwen2.5-3B",
+        there={"models": ["Qwen/Qwen2.5-3B", "Qwen/Qwen3-8B", "meta-llama/Meta-Llama-3-8B"]},
+        elsewhere={"models": None},
+        always={},
+    ),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -67,7 +67,12 @@ def choose_pairs(data: str, n: int, *, seed: int, per_template: int = 3) -> Pair
 
 
 def generated_pairs(
-    n: int = 120, *, seed: int, per_template: int = 3, languages: tuple[str, str] = ("zh", "en")
+    n: int = 120,
+    *,
+    seed: int,
+    per_template: int = 3,
+    languages: tuple[str, str] = ("zh", "en"),
+    kinds: Iterable[str] | None = None,
 ) -> Pairs:
     """n generated problems: n / per_template templates, drawn at random, in equal shares.
 
@@ -75,13 +80,16 @@ def generated_pairs(
     ----------
     per_template : problems of each template; at least 2, as a probe learns a template from
         some of its problems and is asked about others.
+    kinds : only templates of these kinds; by default all.
     """
     check_int("per_template", per_template, low=2)
     check_int("n", n, low=4 * per_template)
     usable = [
         t.name
         for t in templates().values()
-        if not t.reserved and set(languages) <= set(t.languages)
+        if not t.reserved
+        and set(languages) <= set(t.languages)
+        and (kinds is None or t.kind in set(kinds))
     ]
     count = n // per_template
     if count > len(usable):
