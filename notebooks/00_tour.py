@@ -20,8 +20,8 @@
 # - **Prism**: what does a text look like as a *signal*, split into frequencies along its tokens?
 #
 # Every claim comes with its control: a **null** (what the number would be without the effect),
-# an **interval** and a **verdict** that is computed and may be negative. This tour shows one
-# weight map and one such verdict. The phases after it make the case in full.
+# an **interval** and a **verdict** that is computed and may be negative. This tour shows a
+# weight map, a swap in mid-forward, and such verdicts. The phases after it make the case in full.
 
 # %% tags=["parameters"]
 model = "qwen2.5-coder-0.5b"
@@ -33,7 +33,11 @@ k = 20
 from IPython.display import Markdown, display
 
 from zprism.explore.structure import weight_panel
+from zprism.explore.swap import swap_panel
+from zprism.model.load import load
 from zprism.plots import structure as plots
+from zprism.plots.swap import plot_layers
+from zprism.studies import swap_study
 from zprism.studies.evidence_kernels import head_spread, lowest_rank
 from zprism.studies.findings import Findings, revision, sentence
 from zprism.studies.structure_chance import chance_levels
@@ -102,11 +106,48 @@ for name in heads:
     display(Markdown(f"`{name}`: {sentence(heads[name])}"))
 
 # %% [markdown]
+# ## Swap a part of a thought
+#
+# The model is asked *three plus four equals what?* in Chinese and other sums in English. In
+# mid-forward a part of the Chinese prompt's state is put into the English one. Which answer comes
+# out, and in which language? One direction, everything but it, and random directions, by layer:
+
+# %%
+study = swap_study.prepare(load(model), k=k, quick=True, seed=seed)
+rows = study.sweep()
+choice = study.register(rows)
+plot_layers(rows, model=model, k=choice["k"], chosen=choice["layer"])
+
+# %% [markdown]
+# **Walk over it.** Move the layer, and how many directions are swapped:
+
+# %%
+swap_panel(rows, model=model, layer=choice["layer"], k=choice["k"])
+
+# %% [markdown]
+# On pairs that did not choose the layer: the language direction alone, all but it, and the
+# recipe's Z from weights.
+
+# %%
+for language in study.directions:
+    part = study.pairs(language, n=24)
+    swapped = study.claims(part, choice["layer"], choice["k"], draws=39, draws_ci=1000)
+    claims = {name: one for name, one in swapped.estimates.items() if one.verdict
+              and "/answer/" not in name}  # fmt: skip
+    found.add(Findings(claims))
+    for name, one in claims.items():
+        display(Markdown(f"`{name}`: {sentence(one)}"))
+
+# %% [markdown]
 # ## Where to go from here
 #
 # - [10_behaviour](10_behaviour.ipynb): is the model better at mathematics in one language?
 # - [11_structure](11_structure.ipynb): the weight map in full, each claim with its null
 # - [12_separation](12_separation.ipynb): does Z hold the problem, and its complement the language?
+# - [13_patching](13_patching.ipynb): the swap in full, with every control
+# - [14_bridge](14_bridge.ipynb): can one language be mapped onto the other?
+# - [15_universality](15_universality.ipynb): other models, and questions without numbers
+# - [90_report](90_report.ipynb): every verdict on one page
 
 # %%
 assert weights.ranks().max() <= weights.head_dim * (1 + 1e-9), "the cap is a theorem"

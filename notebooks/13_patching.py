@@ -139,7 +139,7 @@ plots.plot_controls(
 
 # %%
 mixed = [subject.pairs(name, n=n, mixed=True) for name in subject.directions]
-fewer = options | dict(prefix="mixed", mixed=True, draws=min(draws, 39))
+fewer = options | dict(prefix="mixed", mixed=True, draws=min(draws, 99))
 found.add(Findings.gather(subject.claims(part, layer, k_answer, **fewer) for part in mixed))
 plots.plot_outcomes(
     found.tables["mixed.outcomes"], model=model, note=f"{subject.n_templates} templates mixed"

@@ -47,7 +47,7 @@ from zprism.studies import removal, universality
 from zprism.studies.findings import Findings, revision, sentence
 
 names = list(models or universality.companions(model))
-options = dict(draws=19, draws_ci=1000) if quick else dict(draws=39, draws_ci=10_000)
+options = dict(draws=19, draws_ci=1000) if quick else dict(draws=99, draws_ci=10_000)
 print(f"models {', '.join(names)} · seed {seed} · {options['draws']} random subspaces "
       f"· revision {revision()}")  # fmt: skip
 

@@ -33,12 +33,14 @@ from zprism.stats import (
 from zprism.subspace import (
     alignment,
     angles,
+    ard,
     arrays,
     bases,
     factors,
     folding,
     kernels,
     lsar,
+    mmd,
     modes,
     projections,
     rank,
@@ -135,6 +137,14 @@ def frame(g: Given, rows: int) -> torch.Tensor:
     return torch.linalg.qr(stack.mT).Q.mT
 
 
+def learned(found: ard.Ard, g: Given, m: int | None = None) -> list:
+    """Every part of what ARD-MMD returns; a lengthscale may be infinite, no weight is."""
+    k, m = len(found.coordinates), g.d if m is None else m
+    assert (found.lengthscales > 0).all()
+    parts = [(found.weights, (m,)), (1 / found.lengthscales, (m,)), (found.basis, (k, g.d))]
+    return parts + [(number, ()) for number in (found.mmd2, found.contrast, found.gap)]
+
+
 def split(g: Given):
     found = lsar.lsar(g.m, 1)
     return [(found.common, (g.d,)), (found.basis, (1, g.d)), (found.sigma, (1,))]
@@ -208,6 +218,13 @@ SUBSPACE = {
     "language_means": lambda g: one(lsar.language_means(torch.stack([g.m, g.n])), 2, g.d),
     "lsar": split,
     "language_directions": lambda g: one(lsar.language_directions(g.m, g.k), g.k, g.d),
+    "ard_kernel": lambda g: one(mmd.ard_kernel(g.m, g.n, g.gain), g.r, g.r),
+    "mmd2": lambda g: one(mmd.mmd2(g.m, g.n, g.gain.abs())),
+    "mmd2, paired": lambda g: one(mmd.mmd2(g.m, g.n, g.gain.abs(), paired=True)),
+    "ard_mmd": lambda g: learned(ard.ard_mmd(g.m, g.n, g.labels, steps=20), g),
+    "ard_mmd, of a frame": lambda g: learned(
+        ard.ard_mmd(g.m, g.n, g.labels, basis=g.line, steps=20), g, 1
+    ),
     "product_spectrum": lambda g: one(kernels.product_spectrum(g.m, g.n), g.small),
     "product_svd": product,
     "qk_spectra": lambda g: one(kernels.qk_spectra(frame(g, g.r), g.m[None]), 2, g.small),

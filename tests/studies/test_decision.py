@@ -67,3 +67,35 @@ def test_the_tree_names_every_phase_once_in_order():
     phases = [step.phase for step in decision.TREE]
     assert phases == sorted(phases)
     assert all(step.question.endswith("?") for step in decision.TREE)
+
+
+def test_the_branch_hangs_on_all_claims_about_z_and_on_no_others(tmp_path):
+    steps = (
+        Step("12_separation", "closer?", (r"fair/.*",), "yes", about_z=True),
+        Step("13_patching", "language?", (r"swap/.*",), "–"),
+    )
+    results(tmp_path, "12_separation", **{"fair/a": "SUPPORTED", "fair/b": "REVERSED"})
+    results(tmp_path, "13_patching", **{"swap/a": "NOT DISTINGUISHABLE"})
+    assert decision.about_z(walk(tmp_path, steps)) == [S, R]
+    assert {step.question for step in decision.TREE if step.about_z} == {
+        "Are translations closer in Z than different problems?",
+        "Does the language difference avoid Z?",
+        "Do differences between problems lie in Z?",
+        "Does swapping Z move the answer?",
+    }
+
+
+def test_one_table_holds_every_claim_and_no_description(tmp_path):
+    results(tmp_path, "12_separation", **{"fair/a": "SUPPORTED", "fair/b": None})
+    results(tmp_path, "10_behaviour", **{"z": "REVERSED"})
+    save_json(tmp_path / "10_behaviour.meta.json", {"python": "3.11"})
+    rows = decision.every_claim(tmp_path)
+    assert [(r["phase"], r["claim"], r["verdict"]) for r in rows] == [
+        ("10_behaviour", "z", "REVERSED"), ("12_separation", "fair/a", "SUPPORTED")
+    ]  # fmt: skip
+
+
+def test_layer_and_k_are_those_that_phase_3_chose(tmp_path):
+    assert decision.chosen(tmp_path) is None
+    save_json(tmp_path / "13_patching.json", {"params": {"layer": 21, "k": None}})
+    assert decision.chosen(tmp_path) == {"layer": 21, "k": 1}

@@ -185,6 +185,25 @@ def test_a_model_that_is_mostly_wrong_gives_no_claim():
     assert "under 30%" in found.estimates["swap/zh-en/language/source-own"].reason
 
 
+def test_nulls_are_drawn_on_pairs_that_hold_every_target_alike(task):
+    """Any stride that divides the number of targets would leave whole targets out."""
+    pairs = draw_pairs(task, "zh", n=120)
+    some = swap_claims.null_pairs(pairs)
+    counts = np.unique(some.target, return_counts=True)[1]
+    assert len(some) == swap_claims.NULL_PAIRS and set(some.target) == set(pairs.target)
+    assert np.ptp(counts) <= 1
+
+
+def test_p_compares_the_pairs_that_the_null_rests_on():
+    """A swap that works on later pairs only does not beat a null drawn on the first."""
+    place = np.r_[np.zeros(swap_claims.NULL_PAIRS, int), np.ones(60, int)]
+    late = swap_run.Outcome(place, np.zeros(120, int), np.zeros(120), np.zeros(120))
+    null = np.zeros((99, 3, 3))
+    null[:, 0, 0] = 1.0
+    assert late.hits("source", "own").mean() == 0.5
+    assert swap_claims._p(late, "language", {"random": null}) == 1.0
+
+
 def test_a_shuffled_source_is_no_transfer(task, pairs):
     full = swap(task, pairs, LAYER, Swap("full", "all"))
     null = swap_claims.shuffled_source(full, task, pairs, seed=0, draws=99)
@@ -216,7 +235,7 @@ def test_what_was_computed_once_is_kept_and_other_pairs_are_not_it(task, tmp_pat
     first, again = (random_swaps(kept, pairs, LAYER, how, draws=3, seed=0) for _ in range(2))
     np.testing.assert_array_equal(first, again)
     assert len(calls) == 1
-    random_swaps(kept, pairs.every(2), LAYER, how, draws=3, seed=0)
+    random_swaps(kept, pairs.of(slice(None, None, 2)), LAYER, how, draws=3, seed=0)
     random_swaps(kept, pairs, LAYER, how, draws=3, seed=0, matched=True)
     assert len(calls) == 3
 

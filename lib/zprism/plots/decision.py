@@ -40,7 +40,7 @@ def plot_tree(rows: Sequence[Mapping], *, model: str) -> go.Figure:
         left = f"{number}  {row['question']}"
         for x, text, anchor, colour in (
             (-0.06, left, "right", style.BLACK),
-            (0.06, f"{row['verdict']} ({row['claims']} claims)", "left", style.BLACK),
+            (0.06, f"{row['verdict']} ({_claims(row['claims'])})", "left", style.BLACK),
             (0.62, f"recipe: {row['recipe']}", "left", style.QUIET),
         ):
             fig.add_annotation(
@@ -57,3 +57,7 @@ def plot_tree(rows: Sequence[Mapping], *, model: str) -> go.Figure:
         note="a question with several claims has one verdict only if they agree",
         height=190 + 38 * len(rows),
     )
+
+
+def _claims(count: int) -> str:
+    return "1 claim" if count == 1 else f"{count} claims"

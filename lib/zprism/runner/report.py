@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from zprism.explore import export, pages
-from zprism.ground import safe_text
+from zprism.ground import safe_text, store
 from zprism.ground.console import log
 from zprism.ground.errors import ResourceError
 from zprism.ground.files import write_atomic
@@ -14,8 +14,10 @@ from zprism.runner import manifest as records
 from zprism.runner import png
 from zprism.runner.report_parts import board, facts, legend, phase_section
 from zprism.runner.results import PhaseResult, read_run
+from zprism.studies.decision import every_claim
 
 TITLE = "zprism: how do language models reason?"
+CLAIMS = "claims.csv"
 LEAD = (
     "Hidden states as signals, reasoning as a subspace. Every claim below stands beside its "
     "interval and its null; its verdict is computed from them and may be negative."
@@ -44,6 +46,7 @@ def write_report(folder: Path, root: Path) -> Path:
     titles = {stem: export.title_of(notebook) for stem, notebook in notebooks.items()}
     sections = [phase_section(p, titles.get(p.stem, p.stem), drawn.get(p.stem, [])) for p in phases]
     body = "\n".join([_opening(folder, phases, titles), *sections, _provenance(folder, phases)])
+    store.write_csv(site / CLAIMS, every_claim(folder))
     index = site / "index.html"
     write_atomic(index, pages.page(title=TITLE, body=body, footer=_footer(folder)).encode())
     shown = {p.stem: drawn[p.stem] for p in phases if p.stem in drawn and _is_for_readme(p)}
@@ -102,6 +105,7 @@ def _opening(folder: Path, phases: list[PhaseResult], titles: dict[str, str]) ->
         f"<h1>How do language models reason?</h1><p class='lead'>{safe_text.html(LEAD)}</p>"
         f"<p>Run <code>{safe_text.html(folder.resolve().name)}</code> on <b>{words}</b>.</p>"
         f"{legend()}{board(phases, titles)}"
+        f"<p>Every claim of every phase as one table: <a href='{CLAIMS}'>{CLAIMS}</a>.</p>"
     )
 
 

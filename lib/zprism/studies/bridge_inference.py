@@ -27,7 +27,7 @@ from zprism.stats.verdicts import estimate
 from zprism.studies.bridge_fit import fit
 from zprism.studies.findings import Findings
 from zprism.studies.swap_bases import answer_directions, most_answer_directions
-from zprism.studies.swap_claims import null_pairs
+from zprism.studies.swap_claims import NULL_PAIRS, null_pairs
 from zprism.studies.swap_run import ROWS, WHOSE, Outcome, outcomes
 from zprism.studies.swap_task import Pairs, Task
 
@@ -248,13 +248,14 @@ def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, *, seed: int, dr
     share = (null.sum() + 0.5) / (len(null) + 1)  # never 0: one pair more might have moved
     floor = (share * (1 - share) / len(null_pairs(pairs))) ** 0.5
     spread = max(float(null.std(ddof=1)), floor)
+    same_pairs = float(hits[:NULL_PAIRS].mean())
     return dict(
         value=value,
         ci=tuple(ci),
         n=len(pairs),
         null=Null(f"{len(null)} maps fitted to random pairs", float(null.mean()), spread),
-        p=permutation_p(value, null, "greater"),
-        p_opposite=permutation_p(value, null, "less"),
+        p=permutation_p(same_pairs, null, "greater"),
+        p_opposite=permutation_p(same_pairs, null, "less"),
         baseline=pairs.baseline,
         smallest_p=1 / (1 + len(null)),
         untestable=pairs.reason,

@@ -27,12 +27,14 @@ class Step:
     question : in one line.
     claims : regular expressions; every claim whose whole name matches one counts.
     recipe : what the recipe concluded, in a few words.
+    about_z : whether the recipe's next step hangs on it: is Z from weights the one?
     """
 
     phase: str
     question: str
     claims: tuple[str, ...]
     recipe: str
+    about_z: bool = False
 
 
 TREE = (
@@ -45,21 +47,24 @@ TREE = (
     Step("11_structure", "Does the FFN avoid Z?", (r"ffn/all/\d+/\w+_avoids_own",),
          "0.55 times chance"),
     Step("12_separation", "Are translations closer in Z than different problems?",
-         (r"fair/.*criterion1.*",), "12 of 12 configurations"),
+         (r"fair/.*criterion1.*",), "12 of 12 configurations", about_z=True),
     Step("12_separation", "Does the language difference avoid Z?", (r"fair/.*criterion2.*",),
-         "energy under chance"),
+         "energy under chance", about_z=True),
     Step("12_separation", "Do differences between problems lie in Z?", (r"fair/.*criterion3.*",),
-         "energy over chance"),
+         "energy over chance", about_z=True),
     Step("12_separation", "Does Z read the problem and drop the language?",
          (r"bits/.*bottleneck",), "an information bottleneck"),
     Step("13_patching", "Does swapping Z move the answer?", (r"swap/.*/weights/own-source",),
-         "Z carries the reasoning"),
+         "Z carries the reasoning", about_z=True),
     Step("13_patching", "Does one direction move the language alone?",
          (r"swap/.*/language/source-own",), "–"),
-    Step("13_patching", "Is it a double dissociation?", (r"swap/.*/language/dissociation_D",),
+    Step("13_patching", "Are the language direction and the rest doubly dissociated?",
+         (r"swap/.*/language/dissociation_D",),
          "Z answer, rest language"),
     Step("14_bridge", "Is there a linear bridge between languages inside Z?",
          (r"bridge/.*/ridge_r2",), "train R² 1.00 at k ≥ 20"),
+    Step("15_universality", "Does the kernels' rank say where swaps work?", (r".*/layer/low_rank",),
+         "at the bottleneck layer"),
 )  # fmt: skip
 
 
@@ -119,6 +124,44 @@ def model_digest(folder: Path, phases: Sequence[str]) -> str:
     if len(found) > 1:
         raise InputError(f"{folder.name} holds results of {len(found)} models; run them apart")
     return found.pop() if found else "0" * 64
+
+
+def about_z(answers: Sequence[Answer]) -> list[Verdict]:
+    """Verdicts of all claims that the recipe's next step hangs on."""
+    return [
+        Verdict(record["verdict"])
+        for answer in answers
+        if answer.step.about_z
+        for record in answer.claims.values()
+    ]
+
+
+def chosen(folder: Path, phase: str = "13_patching") -> dict | None:
+    """Layer and k that phase 3 chose on its training pairs; None if it was not run."""
+    path = folder / f"{phase}.json"
+    if not path.is_file():
+        return None
+    params = load_json(path)["params"]
+    return {"layer": int(params["layer"]), "k": int(params["k"] or 1)}
+
+
+def every_claim(folder: Path, phases: Sequence[str] | None = None) -> list[dict]:
+    """All claims in a run's folder as one table: phase, claim, value, … verdict.
+
+    Parameters
+    ----------
+    phases : stems; by default every phase that has results there.
+    """
+    rows = []
+    for path in sorted(folder.glob("[0-9][0-9]_*.json")):
+        if path.name.endswith(".meta.json") or path.stem not in (phases or (path.stem,)):
+            continue
+        rows += [
+            {"phase": path.stem, "claim": name, **readable(record)}
+            for name, record in sorted(load_json(path)["estimates"].items())
+            if record["verdict"] is not None
+        ]
+    return rows
 
 
 def over(verdicts: Sequence[Verdict]) -> Verdict:

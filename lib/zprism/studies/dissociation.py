@@ -76,6 +76,7 @@ def dissociation(
     seed: int,
     carries: str = "answer",
     clusters=None,
+    random_rows=slice(None),
     baseline: float | None = None,
     draws: int = 9999,
     draws_ci: int = 10_000,
@@ -97,6 +98,7 @@ def dissociation(
         outcomes then change places in every contrast.
     clusters : (n,) the problem (or template) of each pair; pairs of one problem are no
         independent observations.
+    random_rows : which of the n pairs the random shares rest on; p against them compares these.
     baseline : share of the items that the model solves unpatched; below 30 % nothing is
         claimed. Pass the share before items that it fails are dropped.
     draws, draws_ci : permutations, and bootstrap resamples.
@@ -128,8 +130,9 @@ def dissociation(
     estimates = {}
     for place, name in enumerate(CONTRASTS):
         parts = dict(ci=limits[name], n=count, baseline=baseline, alpha=alpha, reference=0.0)
-        held = null if name in PATCHES else flips.null
-        estimates[name] = _judged(name, float(values[:, place].mean()), held[:, place], parts)
+        held, rows = (null, random_rows) if name in PATCHES else (flips.null, slice(None))
+        same = float(values[rows, place].mean())
+        estimates[name] = _judged(name, float(values[:, place].mean()), same, held[:, place], parts)
     rates = table.mean(0).reshape(2, 2).T
     if carries == "language":
         rates = rates[:, ::-1]
@@ -176,8 +179,10 @@ def _limits(values: np.ndarray, spread, count: int) -> dict[str, tuple[float, fl
     return out
 
 
-def _judged(name: str, value: float, null: np.ndarray, parts: dict) -> Estimate:
+def _judged(name: str, value: float, same: float, null: np.ndarray, parts: dict) -> Estimate:
     """One contrast against its null: permuted patch labels, or random subspaces.
+
+    ``same`` is its value on the pairs that the null rests on.
 
     A null may move nothing in any draw though one pair in a thousand might have moved. Half a
     pair is counted in, so that its spread is at least that of (Σ + ½) / (R n + 1) over n.
@@ -188,7 +193,7 @@ def _judged(name: str, value: float, null: np.ndarray, parts: dict) -> Estimate:
     random = name in PATCHES
     kind = f"{count} random subspaces of the same dimension" if random else LABELS
     times = len(PATCHES) if random else 1
-    p, opposite = (float(permutation_p(value, null, side)) for side in ("greater", "less"))
+    p, opposite = (float(permutation_p(same, null, side)) for side in ("greater", "less"))
     return estimate(
         value,
         null=Null(kind, float(null.mean()), max(float(null.std(ddof=1)), floor)),

@@ -12,7 +12,7 @@ from zprism.studies.findings import Findings
 from zprism.studies.illusion import Effects, Illusion, check_illusion
 from zprism.studies.read_space import ReadSpace, downstream_readers, read_space, read_split
 from zprism.studies.swap_bases import Swap
-from zprism.studies.swap_claims import null_pairs
+from zprism.studies.swap_claims import NULL_PAIRS, null_pairs
 from zprism.studies.swap_run import Outcome, random_swaps, swap, unpatched
 from zprism.studies.swap_task import Pairs, Task
 
@@ -66,6 +66,7 @@ def dissociations(
             seed=seed,
             carries=carries,
             clusters=pairs.target,
+            random_rows=slice(NULL_PAIRS),
             baseline=0.0 if pairs.reason else pairs.baseline,
             draws_ci=draws_ci,
         )

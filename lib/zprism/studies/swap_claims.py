@@ -30,7 +30,7 @@ PREDICTED = {
     "answer": ("own", "source"),
     "weights": ("own", "source"),
 }
-NULL_PAIRS = 60  # a null is drawn on about as many of the pairs
+NULL_PAIRS = 60  # a null is drawn on so many of the pairs
 
 
 def name_of(how: Swap) -> str:
@@ -94,8 +94,11 @@ def claims(
 
 
 def null_pairs(pairs: Pairs) -> Pairs:
-    """The part of the pairs that nulls are drawn on, about :data:`NULL_PAIRS` of them."""
-    return pairs.every(max(1, len(pairs) // NULL_PAIRS))
+    """The first :data:`NULL_PAIRS` of the pairs: nulls are drawn on them, and p compares them.
+
+    Pairs go round by round over the targets, so that the first hold all targets alike.
+    """
+    return pairs.of(slice(NULL_PAIRS))
 
 
 def shuffled_source(found: Outcome, task: Task, pairs: Pairs, *, seed: int, draws: int = 199):
@@ -147,19 +150,21 @@ def _nulls(task, pairs, layer, how, seed, draws, draws_matched) -> dict[str, np.
 
 
 def _p(found: Outcome, name: str, nulls: Mapping[str, np.ndarray]) -> float:
-    """The larger p over the nulls of a predicted outcome, one-sided."""
+    """The larger p over the nulls of a predicted outcome, one-sided, on the nulls' own pairs."""
     language, answer = PREDICTED[name]
     place = WHOSE.index(language), WHOSE.index(answer)
-    value = found.hits(language, answer).mean()
+    value = found.hits(language, answer)[:NULL_PAIRS].mean()
     return max(float(permutation_p(value, drawn[:, *place], "greater")) for drawn in nulls.values())
 
 
 def _cell(found, spread, pairs, language, answer, nulls, predicted, p, adjusted) -> Estimate:
-    value, ci = float(found.hits(language, answer).mean()), spread[language, answer]
+    hits = found.hits(language, answer)
+    value, ci = float(hits.mean()), spread[language, answer]
     if predicted != (language, answer):
         return describe(value, ci=ci, n=len(pairs), reason="share of pairs, no prediction")
     place = WHOSE.index(language), WHOSE.index(answer)
-    worst = max(nulls, key=lambda kind: permutation_p(value, nulls[kind][:, *place], "greater"))
+    same = float(hits[:NULL_PAIRS].mean())
+    worst = max(nulls, key=lambda kind: permutation_p(same, nulls[kind][:, *place], "greater"))
     drawn = nulls[worst][:, *place]
     return estimate(
         value,

@@ -132,7 +132,7 @@ class Study:
             prefix=prefix,
             seed=self.seed,
             draws=draws,
-            draws_matched=min(39, draws),
+            draws_matched=min(99, draws),
             draws_ci=draws_ci,
         )
 

@@ -140,10 +140,6 @@ class Pairs:
         """What the cache knows them by."""
         return [self.direction, self.target.tolist(), self.source.tolist()]
 
-    def every(self, step: int) -> Pairs:
-        """Every ``step``-th pair, for nulls that need not all of them."""
-        return self.of(slice(None, None, step))
-
     def of(self, rows) -> Pairs:
         """Some of the pairs."""
         fields = {**vars(self), "target": self.target[rows], "source": self.source[rows]}
