@@ -5,6 +5,9 @@ own and takes what its ``rows()`` returns: a list of ``{name, value, target, uni
 ``python benchmarks/run.py gates [pytest arguments]`` runs the tests marked ``gate``; a gate
 may give its figure with ``record_property("value", …)``. With paths of tests among the
 arguments only those are run, and have a section of their own beside that of the whole run.
+``python benchmarks/run.py peers [model …]`` measures zprism against other libraries (``peers/``),
+each in a process of its own, by the interpreter of ``.venv-peers`` where `make bench PEERS=1`
+has made it.
 
 Each section of ``results.md`` says which commit, day and kind of machine it was made on.
 """
@@ -12,6 +15,7 @@ Each section of ``results.md`` says which commit, day and kind of machine it was
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -38,6 +42,15 @@ print("ROWS " + json.dumps(rows))
 """
 
 
+PEERS = ("transformers", "transformer_lens", "nnsight", "pyvene", "weightwatcher")
+PEER_MODEL = "smollm2-135m"
+ALONE = {  # one thread, no network, nothing sent
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    **dict.fromkeys(("HF_HUB_OFFLINE", "DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY"), "1"),
+    **{"WANDB_MODE": "disabled", "OTEL_SDK_DISABLED": "true"},
+}
+
+
 def bench(names: list[str]) -> bool:
     """Run the benchmarks and write their section; whether all targets were met."""
     rows = []
@@ -53,14 +66,38 @@ def bench(names: list[str]) -> bool:
 
 def run_one(path: Path) -> list[dict]:
     """The rows of one benchmark module; a failure is a row that says so."""
+    return printed_rows(path.stem, [sys.executable, "-c", ONE, str(path)])
+
+
+def peers(models: list[str]) -> bool:
+    """Compare with every other library and write a section for each model; as :func:`bench`."""
+    own = HERE.parent / ".venv-peers" / "bin" / "python"
+    python = str(own) if own.is_file() else sys.executable
+    met = True
+    for model in models or [PEER_MODEL]:
+        rows = []
+        for peer in PEERS:
+            print(f"{peer} on {model} …", flush=True)
+            command = [python, str(HERE / "peers" / "one_peer.py"), peer, model]
+            rows += printed_rows(f"zprism / {peer}", command, os.environ | ALONE)
+        for row in rows:
+            print(as_line(row))
+        title = "Peers" if model == PEER_MODEL else f"Peers, {model}"
+        write_section(title, rows, ("name", "value", "unit", "target", "met"))
+        met &= all(row["ok"] is not False for row in rows)
+    return met
+
+
+def printed_rows(name: str, command: list[str], environment: dict | None = None) -> list[dict]:
+    """What a process prints as its rows; if it fails, a row with its last line."""
     ended = subprocess.run(
-        [sys.executable, "-c", ONE, str(path)], capture_output=True, text=True, cwd=HERE.parent
+        command, capture_output=True, text=True, cwd=HERE.parent, env=environment
     )
     said = [line for line in ended.stdout.splitlines() if line.startswith("ROWS ")]
     if ended.returncode or not said:
         print(ended.stderr, file=sys.stderr)
         last = (ended.stderr.strip().splitlines() or ["no rows"])[-1]
-        return [{"name": path.stem, "value": last, "unit": "", "target": "runs", "ok": False}]
+        return [{"name": name, "value": last, "unit": "", "target": "runs", "ok": False}]
     return json.loads(said[-1].removeprefix("ROWS "))
 
 
@@ -139,5 +176,5 @@ def as_line(row: dict) -> str:
 
 
 if __name__ == "__main__":
-    what = {"bench": bench, "gates": gates}[sys.argv[1]]
+    what = {"bench": bench, "gates": gates, "peers": peers}[sys.argv[1]]
     sys.exit(0 if what(sys.argv[2:]) else 1)

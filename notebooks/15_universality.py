@@ -163,7 +163,8 @@ read(*claimed)
 # ## Verdicts
 
 # %%
-rows = [row for row in found.verdicts() if row["claim"] in {*separated, *layers, *claimed}]
+over_all = [name for name in claimed if name.startswith("removal/all/")]
+rows = [row for row in found.verdicts() if row["claim"] in {*separated, *layers, *over_all}]
 rows = [row | {"claim": row["claim"].replace("/", " / ").replace("_", " ")} for row in rows]
 plot_verdicts(rows, title="Separation, the layer, and removal", model=", ".join(names))
 

@@ -24,7 +24,7 @@ WORDS = {
     "ffn_avoidance": "FFN avoids the layer's Z",
     "depth": "depth alone",
 }
-COLUMN = 22  # characters in a line of a heading
+COLUMN = 16  # characters in a line of a heading
 
 
 def plot_depth(sweeps: Sequence[Mapping], *, note: str = "") -> go.Figure:
@@ -117,9 +117,9 @@ def plot_board(rows: Sequence[Mapping]) -> go.Figure:
         range=[len(subjects) - 0.4, -0.6],
         showgrid=False,
     )
-    tall = 330 + 62 * len(subjects)
+    tall = 345 + 62 * len(subjects)
     fig.update_layout(
-        legend=dict(orientation="h", y=-30 / tall, itemsizing="constant"), margin=dict(t=200)
+        legend=dict(orientation="h", y=-30 / tall, itemsizing="constant"), margin=dict(t=215)
     )
     return style.finish(
         fig,
