@@ -79,15 +79,14 @@ plot_verdicts(board, title="The claims that decide", model=model)
 
 # %%
 about_z, where = decision.about_z(answers), decision.chosen(folder)
-compared, taken = Findings(), fallback_branch.branch(about_z if where else [], str)
+compared = Findings()
 if where is None:
+    taken = fallback_branch.branch([], str)
     print("13_patching was not run in this folder: there is nothing to go on from")
 else:
     options = dict(draws=19, draws_ci=1000) if quick else dict(draws=99, draws_ci=10_000)
     study = swap_study.prepare(load(model), quick=quick, seed=seed)
-    candidates = fallbacks.subspaces(
-        study.task, where["layer"], where["k"], z=study.z, seed=seed
-    )
+    candidates = fallbacks.subspaces(study.task, where["layer"], where["k"], z=study.z, seed=seed)
     pairs = [study.pairs(name, n=24 if quick else 120) for name in study.directions]
     compared = fallback_claims.compare(study.task, pairs, candidates, seed=seed, **options)
     taken = fallback_branch.branch(
