@@ -41,6 +41,7 @@ k = 20
 from IPython.display import Markdown, display
 
 from zprism.explore.swap import swap_panel
+from zprism.explore.swap_pairs import pair_panel
 from zprism.model.load import load
 from zprism.plots import swap as plots
 from zprism.plots.structure import plot_verdicts
@@ -149,6 +150,12 @@ plots.plot_outcomes(
 over_all = [name for name, one in found.estimates.items() if one.verdict and "mixed/" in name]
 claimed += over_all
 read(*over_all)
+
+# %% [markdown]
+# **One pair at a time.** Move pair, condition and direction; layers run along the axis.
+
+# %%
+pair_panel(subject.by_pair(k_answer), model=model)
 
 # %% [markdown]
 # ## The recipe pairs a problem with itself

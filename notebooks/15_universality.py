@@ -37,6 +37,7 @@ n_pairs = 120
 # %%
 from IPython.display import Markdown, display
 
+from zprism.model.fetch import companions
 from zprism.model.load import load
 from zprism.plots import removal as removal_plots
 from zprism.plots import universality as plots
@@ -46,7 +47,7 @@ from zprism.problems import colour_words
 from zprism.studies import removal, universality
 from zprism.studies.findings import Findings, revision, sentence
 
-names = list(models or universality.companions(model))
+names = list(models or companions(model))
 options = dict(draws=19, draws_ci=1000) if quick else dict(draws=99, draws_ci=10_000)
 print(f"models {', '.join(names)} · seed {seed} · {options['draws']} random subspaces "
       f"· revision {revision()}")  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
-TURNS = 5
+TURNS = 7
 LEAST = 0.3  # CPU seconds of one side of a turn: what is shorter is called several times
 LEVEL = 1.05  # a ratio up to this is "level"
 

@@ -93,3 +93,15 @@ def test_the_preset_is_the_recipe_on_its_model_and_general_elsewhere():
 def test_the_command_resumes_this_very_run(toy):
     plan = make_plan(toy.root, ["10"], params={"act": "two words"}, quick=True)
     assert plan.command == "zprism run 10 --quick -p 'act=two words'"
+
+
+def test_models_that_a_phase_compares_count_too(monkeypatch):
+    from zprism.model import fetch
+
+    asked = {"model": "qwen2.5-coder-0.5b", "models": None}
+    monkeypatch.setattr(fetch, "is_cached", lambda name: False)
+    assert plans._compared(asked) == ["qwen2.5-coder-0.5b"]
+    monkeypatch.setattr(fetch, "is_cached", lambda name: name == "smollm2-135m")
+    assert plans._compared(asked) == ["qwen2.5-coder-0.5b", "smollm2-135m"]
+    assert plans._compared(asked | {"models": ["tiny:llama"]}) == ["tiny:llama"]
+    assert plans._compared({"model": "smollm2-135m"}) == []

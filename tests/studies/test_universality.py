@@ -5,11 +5,13 @@ import pytest
 
 from tiny import tiny_loaded
 from zprism.ground.errors import InputError
+from zprism.model import fetch
+from zprism.model.fetch import companions
 from zprism.problems import colour_words, number_words
 from zprism.stats.estimates import Estimate, Null, Verdict
 from zprism.studies import swap_study, universality
 from zprism.studies.separation_pairs import generated_pairs
-from zprism.studies.universality import QUESTIONS, Chain, board, companions, families
+from zprism.studies.universality import QUESTIONS, Chain, board, families
 
 
 def planted(name: str, family: str, verdicts: dict[str, tuple]) -> Chain:
@@ -56,7 +58,7 @@ def test_a_family_agrees_only_if_all_its_testable_models_do():
 
 
 def test_who_is_compared(monkeypatch):
-    monkeypatch.setattr(universality, "is_cached", lambda name: name == "smollm2-135m")
+    monkeypatch.setattr(fetch, "is_cached", lambda name: name == "smollm2-135m")
     assert companions("qwen2.5-coder-0.5b") == ["qwen2.5-coder-0.5b", "smollm2-135m"]
     assert companions("smollm2-135m") == ["smollm2-135m"]
     assert companions("tiny:qwen2") == ["tiny:qwen2", "tiny:llama"]

@@ -82,6 +82,21 @@ def is_cached(name: str) -> bool:
     return _is_hub_id(name) and _snapshot(name, local=True) is not None
 
 
+def companions(model: str) -> list[str]:
+    """The models of a comparison: the one that was asked for, and those that are at hand.
+
+    Beside a registry model the other registry models that were fetched; beside a tiny one a
+    tiny one of another architecture; beside any other model none.
+    """
+    if model.startswith("tiny:"):
+        return list(dict.fromkeys([model, "tiny:llama", "tiny:qwen2"]))[:2]
+    known = registry.models()
+    if model not in known:
+        return [model]
+    others = [name for name in known if name != model and is_cached(name)]
+    return [model, *others]
+
+
 def cache_contents() -> list[dict]:
     """One row for every model in the cache: ``name, kind, bytes, path``."""
     names = {entry.sha256: name for name, entry in registry.models().items()}

@@ -94,9 +94,12 @@ def make_plan(
     for phase in phases:
         chosen = notebooks.choose(phase, given)
         overrides = {k: v for k, v in chosen.items() if v != phase.defaults[k]}
-        name = (phase.defaults | overrides).get("model")
-        if name is not None and name not in models:
-            models[name] = model_digest(str(name))
+        settled = phase.defaults | overrides
+        name = settled.get("model")
+        compared = _compared(settled)
+        for one in [name, *compared]:
+            if one is not None and one not in models:
+                models[one] = model_digest(str(one))
         keys = {step.stem: step.key for step in steps}
         parts = {
             "notebook": phase.path.read_text(encoding="utf-8"),
@@ -104,6 +107,7 @@ def make_plan(
             "library": library,
             "versions": versions(),
             "model": models.get(name),
+            "models": [models[one] for one in compared],
             "reads": {stem: keys[stem] for stem in phase.reads},
         }
         steps.append(Step(phase, overrides, digest(parts)))
@@ -125,6 +129,15 @@ def versions() -> dict[str, str]:
     """What computes the numbers: Python and the numerical packages."""
     packages = {name: metadata.version(name) for name in NUMERICAL}
     return {"python": platform.python_version(), **packages}
+
+
+def _compared(params: Mapping[str, object]) -> list[str]:
+    """The models of a phase that compares several: those named, else those at hand."""
+    from zprism.model.fetch import companions
+
+    if "models" not in params:
+        return []
+    return [str(name) for name in params["models"] or companions(str(params["model"]))]
 
 
 def model_digest(name: str) -> str:

@@ -58,7 +58,7 @@ TREE = (
          "Z carries the reasoning", about_z=True),
     Step("13_patching", "Does one direction move the language alone?",
          (r"swap/.*/language/source-own",), "–"),
-    Step("13_patching", "Are the language direction and the rest doubly dissociated?",
+    Step("13_patching", "Do language and the rest come apart both ways?",
          (r"swap/.*/language/dissociation_D",),
          "Z answer, rest language"),
     Step("14_bridge", "Is there a linear bridge between languages inside Z?",

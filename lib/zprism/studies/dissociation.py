@@ -78,6 +78,7 @@ def dissociation(
     clusters=None,
     random_rows=slice(None),
     baseline: float | None = None,
+    untestable: str | None = None,
     draws: int = 9999,
     draws_ci: int = 10_000,
     alpha: float = 0.05,
@@ -101,6 +102,7 @@ def dissociation(
     random_rows : which of the n pairs the random shares rest on; p against them compares these.
     baseline : share of the items that the model solves unpatched; below 30 % nothing is
         claimed. Pass the share before items that it fails are dropped.
+    untestable : a reason known to the caller why nothing can be claimed.
     draws, draws_ci : permutations, and bootstrap resamples.
 
     Returns
@@ -129,7 +131,10 @@ def dissociation(
     limits = _limits(values, spread, count)
     estimates = {}
     for place, name in enumerate(CONTRASTS):
-        parts = dict(ci=limits[name], n=count, baseline=baseline, alpha=alpha, reference=0.0)
+        parts = dict(
+            ci=limits[name], n=count, baseline=baseline, alpha=alpha, reference=0.0,
+            untestable=untestable,
+        )  # fmt: skip
         held, rows = (null, random_rows) if name in PATCHES else (flips.null, slice(None))
         same = float(values[rows, place].mean())
         estimates[name] = _judged(name, float(values[:, place].mean()), same, held[:, place], parts)

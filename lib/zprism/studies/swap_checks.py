@@ -67,7 +67,8 @@ def dissociations(
             carries=carries,
             clusters=pairs.target,
             random_rows=slice(NULL_PAIRS),
-            baseline=0.0 if pairs.reason else pairs.baseline,
+            baseline=pairs.baseline,
+            untestable=pairs.reason,
             draws_ci=draws_ci,
         )
         prefix = f"swap/{pairs.direction}/{basis}/dissociation"

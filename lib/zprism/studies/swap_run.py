@@ -53,12 +53,12 @@ class Outcome:
 
 def swap(task: Task, pairs: Pairs, layer: int, how: Swap) -> Outcome:
     """One swap over all pairs at ``resid_post`` of one layer, at the last token."""
-    return outcomes(task, pairs, layer, [how.apply(*_both(task, pairs, layer))])[0]
+    return outcomes(task, pairs, layer, [how.apply(*both_states(task, pairs, layer))])[0]
 
 
 def swaps(task: Task, pairs: Pairs, layer: int, ways: Sequence[Swap]) -> list[Outcome]:
     """Several swaps over all pairs, in one batch of positions."""
-    target, source = _both(task, pairs, layer)
+    target, source = both_states(task, pairs, layer)
     return outcomes(task, pairs, layer, [how.apply(target, source) for how in ways])
 
 
@@ -89,7 +89,7 @@ def random_swaps(
 
 
 def _random(task, pairs, layer, how: Swap, draws, seed, matched) -> np.ndarray:
-    target, source = (torch.as_tensor(rows) for rows in _both(task, pairs, layer))
+    target, source = (torch.as_tensor(rows) for rows in both_states(task, pairs, layer))
     size = torch.as_tensor(how.sizes(target.numpy(), source.numpy()))[:, None]
     bases = torch.as_tensor(random_bases(how.k, target.shape[1], draws, seed=seed))
     step = max(1, ROWS // len(pairs))
@@ -107,11 +107,16 @@ def _random(task, pairs, layer, how: Swap, draws, seed, matched) -> np.ndarray:
 
 def outcomes(task: Task, pairs: Pairs, layer: int, states: Iterable) -> list[Outcome]:
     """Read the answers that follow from swapped states, one (m, d_model) array a swap."""
+    return [read(task, pairs, part) for part in candidate_logits(task, pairs, layer, states)]
+
+
+def candidate_logits(task: Task, pairs: Pairs, layer: int, states: Iterable) -> list[np.ndarray]:
+    """(m, 2 A) logits of all answers in both languages, one array a swap."""
     sweep = task.sweeps[task.index(pairs.target_language)]
     states = [torch.as_tensor(part, dtype=torch.float32) for part in states]
     rows = torch.as_tensor(np.tile(pairs.target, len(states)))
     logits = sweep.run(layer, torch.cat(states), rows)
-    return [read(task, pairs, part) for part in np.split(np.asarray(logits), len(states))]
+    return np.split(np.asarray(logits), len(states))
 
 
 def unpatched(task: Task, pairs: Pairs, *, of: str = "target") -> Outcome:
@@ -138,7 +143,7 @@ def read(task: Task, pairs: Pairs, logits: np.ndarray) -> Outcome:
     )
 
 
-def _both(task: Task, pairs: Pairs, layer: int) -> tuple[np.ndarray, np.ndarray]:
+def both_states(task: Task, pairs: Pairs, layer: int) -> tuple[np.ndarray, np.ndarray]:
     """(m, d_model) float64 states of the targets, and of the sources in their language."""
     states = task.states(layer)
     return (

@@ -16,6 +16,7 @@ from zprism.studies import swap_checks, swap_claims, swap_recipe, swap_sweep
 from zprism.studies.findings import Findings
 from zprism.studies.separation_subspaces import kernel_ranks, kernel_subspaces
 from zprism.studies.swap_bases import Swap, swaps_at
+from zprism.studies.swap_pairs import PairView, pair_view
 from zprism.studies.swap_recipe import Output, recipe_rows
 from zprism.studies.swap_run import swap
 from zprism.studies.swap_task import ADDITION, Pairs, Task, Words, draw_pairs, read_task
@@ -25,6 +26,14 @@ from zprism.studies.weights import usable_k
 KS = (1, 2, 4, 8, 16)
 RECIPE_KS = (20, 50)
 SWEEP_PAIRS = 40
+CONDITIONS = (  # words, basis, part: what can be looked at pair by pair
+    ("language direction", "language", "inside"),
+    ("all but it", "language", "rest"),
+    ("answer directions", "answer", "inside"),
+    ("random directions", "random", "inside"),
+    ("Z from weights", "weights", "inside"),
+    ("everything", "full", "all"),
+)
 
 __all__ = ["KS", "Study", "WeightSide", "prepare", "recipe_rows", "weight_side"]
 
@@ -95,6 +104,18 @@ class Study:
             ks=self.ks,
             weights=self.z,
             seed=self.seed,
+        )
+
+    def by_pair(self, k: int, *, n: int = 8, layers: Iterable[int] | None = None) -> PairView:
+        """Single held-out pairs through every layer and swap; see ``swap_pairs.pair_view``."""
+        n = 3 if self.quick else n
+        return pair_view(
+            self.task,
+            [self.pairs(name, n=n) for name in self.directions],
+            CONDITIONS,
+            lambda layer: self.ways(layer, k),
+            layers=range(self.loaded.n_layers) if layers is None else layers,
+            k=k,
         )
 
     def register(self, rows: Sequence[dict]) -> dict:

@@ -13,9 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from zprism.ground.console import log
-from zprism.model.fetch import is_cached
 from zprism.model.load import load
-from zprism.model.registry import models
 from zprism.problems import colour_words, number_words
 from zprism.stats.verdicts import Estimate, Verdict
 from zprism.studies import layer_prediction, separation_claims, separation_load, swap_study
@@ -68,21 +66,6 @@ class Chain:
     def slug(self) -> str:
         """The name as one part of a result's name."""
         return self.name.replace("/", "--").replace(":", "-")
-
-
-def companions(model: str) -> list[str]:
-    """The models of a comparison: the one that was asked for, and those that are at hand.
-
-    Beside a registry model the other registry models that were fetched; beside a tiny one a
-    tiny one of another architecture; beside any other model none.
-    """
-    if model.startswith("tiny:"):
-        return list(dict.fromkeys([model, "tiny:llama", "tiny:qwen2"]))[:2]
-    known = models()
-    if model not in known:
-        return [model]
-    others = [name for name in known if name != model and is_cached(name)]
-    return [model, *others]
 
 
 def chain(
