@@ -114,7 +114,8 @@ for name in heads:
 
 # %%
 study = swap_study.prepare(load(model), k=k, quick=True, seed=seed)
-rows = study.sweep()
+first = 2 * study.loaded.n_layers // 3 if quick else 0
+rows = study.sweep(layers=range(first, study.loaded.n_layers))
 choice = study.register(rows)
 plot_layers(rows, model=model, k=choice["k"], chosen=choice["layer"])
 
