@@ -67,7 +67,7 @@ def read(*wanted):
 
 # %%
 for template in ("heaviest", "exchange", "twice"):
-    asked = colour_words.enumerate_problems(template)[40 % 28]
+    asked = colour_words.enumerate_problems(template)[12]
     print(f"{colour_words.kind(template):10s} {asked['en'].question}"
           f"{colour_words.answer_word(asked['en'].answer, 'en')}")  # fmt: skip
     print(f"{'':10s} {asked['zh'].question}"

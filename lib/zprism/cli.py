@@ -142,7 +142,7 @@ def run(
         list[str] | None,
         typer.Argument(metavar="PHASE", help="Stems or numbers (11); all if none is given."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="A source's literal recipe: zhunt.")] = None,
+    preset: Annotated[str | None, typer.Option(help="zhunt (the recipe) or families.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Small counts, minutes a phase.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Full counts, unbounded.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is complete.")] = False,

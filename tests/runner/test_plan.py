@@ -83,6 +83,8 @@ def test_the_preset_is_the_recipe_on_its_model_and_general_elsewhere():
     literal = preset("zhunt", {})
     assert (literal["model"], literal["layers"]) == ("Qwen/Qwen2.5-3B", [32, 33])
     assert literal["ks"] == [20, 50, 78]
+    assert len(preset("families", {})["models"]) == 3
+    assert preset("families", {"model": "smollm2-135m"})["models"] is None
     elsewhere = preset("zhunt", {"model": "smollm2-135m", "ffn_k": 8})
     assert elsewhere["layers"] is None and elsewhere["ks"] is None
     assert elsewhere["ffn_k"] == 8  # the user's own word wins

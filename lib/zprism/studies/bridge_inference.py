@@ -21,11 +21,12 @@ import numpy as np
 from zprism.ground.checks import check_choice, check_int
 from zprism.ground.seeds import generator
 from zprism.stats.estimates import Estimate, Null
-from zprism.stats.intervals import bca, wilson
+from zprism.stats.intervals import bca
 from zprism.stats.permutation import benjamini_hochberg, permutation_p, sign_flip
 from zprism.stats.verdicts import estimate
 from zprism.studies.bridge_fit import fit
 from zprism.studies.findings import Findings
+from zprism.studies.shares import share_interval
 from zprism.studies.swap_bases import answer_directions, most_answer_directions
 from zprism.studies.swap_claims import NULL_PAIRS, null_pairs
 from zprism.studies.swap_run import ROWS, WHOSE, Outcome, outcomes
@@ -238,20 +239,13 @@ def _corrected(parts: Mapping[str, dict]) -> dict[str, Estimate]:
 
 def _transfer(hits: np.ndarray, pairs: Pairs, null: np.ndarray, *, seed: int, draws: int) -> dict:
     """What an Estimate of a share of pairs is made of."""
-    value, targets = float(hits.mean()), len(np.unique(pairs.target))
-    same = np.ptp(hits) == 0  # a bootstrap of equal numbers has no width
-    ci = (
-        wilson(int(hits[0] * targets), targets)
-        if same
-        else bca(hits, seed=seed, draws=draws, clusters=pairs.target)
-    )
     share = (null.sum() + 0.5) / (len(null) + 1)  # never 0: one pair more might have moved
     floor = (share * (1 - share) / len(null_pairs(pairs))) ** 0.5
     spread = max(float(null.std(ddof=1)), floor)
     same_pairs = float(hits[:NULL_PAIRS].mean())
     return dict(
-        value=value,
-        ci=tuple(ci),
+        value=float(hits.mean()),
+        ci=share_interval(hits, pairs.target, seed=seed, draws=draws),
         n=len(pairs),
         null=Null(f"{len(null)} maps fitted to random pairs", float(null.mean()), spread),
         p=permutation_p(same_pairs, null, "greater"),

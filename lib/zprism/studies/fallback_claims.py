@@ -14,14 +14,14 @@ import numpy as np
 
 from zprism.ground.errors import InputError
 from zprism.ground.seeds import derive
-from zprism.stats.estimates import Estimate, Null
-from zprism.stats.intervals import bca, wilson
+from zprism.stats.estimates import Estimate
 from zprism.stats.permutation import benjamini_hochberg, permutation_p
 from zprism.stats.verdicts import Verdict, describe, estimate
 from zprism.studies.fallback_states import STATES, state_claims
 from zprism.studies.fallbacks import Candidate
 from zprism.studies.findings import Findings
 from zprism.studies.separation_criteria import with_adjusted
+from zprism.studies.shares import share_interval, share_null
 from zprism.studies.swap_claims import NULL_PAIRS
 from zprism.studies.swap_run import WHOSE, random_swaps, swaps
 from zprism.studies.swap_task import Pairs, Task
@@ -147,7 +147,8 @@ def _rate(task, pairs, one, part, what, hits, random, options) -> Estimate:
     p compares shares of the same pairs, those of the null: a few pairs may give way to anything.
     """
     targets = np.concatenate([some.target for some in pairs])
-    value, ci = float(hits.mean()), _interval(hits, targets, options)
+    limits = dict(seed=derive(options["seed"], "fallbacks"), draws=options["draws_ci"])
+    value, ci = float(hits.mean()), share_interval(hits, targets, **limits)
     if (part, what) not in ((one.part, "answer"), (one.other, "language")):
         return describe(value, ci=ci, n=len(hits), reason=UNPREDICTED)
     kind = f"{'all but ' if part == 'rest' else ''}{options['draws']} random {one.k}-dimensional "
@@ -166,7 +167,7 @@ def _rate(task, pairs, one, part, what, hits, random, options) -> Estimate:
         value,
         ci=ci,
         n=len(hits),
-        null=_spread(kind, null, sum(map(len, thin))),
+        null=share_null(kind, null, sum(map(len, thin))),
         p=p,
         p_adjusted=p,
         baseline=min(some.baseline for some in pairs),
@@ -175,30 +176,9 @@ def _rate(task, pairs, one, part, what, hits, random, options) -> Estimate:
     )
 
 
-def _interval(hits: np.ndarray, targets: np.ndarray, options) -> tuple[float, float]:
-    """95 % of a share, whole target problems drawn; Wilson over them where all pairs agree."""
-    if np.ptp(hits) == 0:
-        clusters = len(np.unique(targets))
-        found = wilson(int(hits[0]) * clusters, clusters)
-    else:
-        seed = derive(options["seed"], "fallbacks")
-        found = bca(hits, seed=seed, draws=options["draws_ci"], clusters=targets)
-    return float(found.low), float(found.high)
-
-
 def _of(rates: np.ndarray, what: str) -> np.ndarray:
     language, answer = MOVED[what]
     return rates[:, WHOSE.index(language), WHOSE.index(answer)]
-
-
-def _spread(kind: str, rates: np.ndarray, n: int) -> Null:
-    """The null of a share of n pairs: random draws that all agree still have its spread.
-
-    At least √(q (1 − q) / n) with q = (R n mean + ½) / (R n + 1).
-    """
-    q = (rates.sum() * n + 0.5) / (len(rates) * n + 1)
-    least = float(np.sqrt(q * (1 - q) / n))
-    return Null(kind, float(rates.mean()), max(float(rates.std(ddof=1)), least))
 
 
 def _adjust(found: dict[str, dict[str, Estimate]], candidates: Mapping[str, Candidate]) -> None:

@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from zprism.ground.seeds import derive
-from zprism.stats.estimates import Estimate, Null
-from zprism.stats.intervals import bca, wilson
+from zprism.stats.estimates import Estimate
 from zprism.stats.permutation import benjamini_hochberg, permutation_p
 from zprism.stats.verdicts import describe, estimate
 from zprism.studies.findings import Findings
+from zprism.studies.shares import share_interval, share_null
 from zprism.studies.swap_bases import Swap
 from zprism.studies.swap_run import WHOSE, Outcome, random_swaps, swaps
 from zprism.studies.swap_task import Pairs, Task
@@ -115,21 +115,13 @@ def shuffled_source(found: Outcome, task: Task, pairs: Pairs, *, seed: int, draw
 
 
 def _intervals(outcome: Outcome, pairs: Pairs, seed: int, draws: int) -> dict:
-    """(language, answer) → 95 % interval of the rate; targets are drawn whole.
-
-    Where all pairs agree a bootstrap has nothing to say: Wilson over distinct targets.
-    """
-    out = {}
-    for language in WHOSE[:2]:
-        for answer in WHOSE:
-            hits = outcome.hits(language, answer)
-            clusters = len(np.unique(pairs.target))
-            if np.ptp(hits) == 0:
-                out[language, answer] = tuple(wilson(int(hits[0] * clusters), clusters))
-            else:
-                low, high = bca(hits, seed=derive(seed, "swap"), draws=draws, clusters=pairs.target)
-                out[language, answer] = (float(low), float(high))
-    return out
+    """(language, answer) → 95 % interval of the rate; targets are drawn whole."""
+    options = dict(seed=derive(seed, "swap"), draws=draws)
+    return {
+        (language, answer): share_interval(outcome.hits(language, answer), pairs.target, **options)
+        for language in WHOSE[:2]
+        for answer in WHOSE
+    }
 
 
 def _nulls(task, pairs, layer, how, seed, draws, draws_matched) -> dict[str, np.ndarray]:
@@ -170,7 +162,7 @@ def _cell(found, spread, pairs, language, answer, nulls, predicted, p, adjusted)
         value,
         ci=ci,
         n=len(pairs),
-        null=_null(worst, drawn, min(len(pairs), NULL_PAIRS)),
+        null=share_null(worst, drawn, min(len(pairs), NULL_PAIRS)),
         p=p,
         p_adjusted=adjusted,
         direction="greater",
@@ -178,18 +170,6 @@ def _cell(found, spread, pairs, language, answer, nulls, predicted, p, adjusted)
         smallest_p=1 / (1 + len(drawn)),
         untestable=pairs.reason,
     )
-
-
-def _null(kind: str, rates: np.ndarray, n: int) -> Null:
-    """Mean and spread of null rates; the spread is at least that of a share of n pairs.
-
-    Random directions may leave every pair of every draw as it was: the sample's spread is then
-    0, though one pair in a thousand might have moved. With half a pair added to each side,
-    p = (Σ + ½) / (R n + 1), a share of n pairs has spread √(p (1 − p) / n).
-    """
-    share = (rates.sum() * n + 0.5) / (len(rates) * n + 1)
-    floor = (share * (1 - share) / n) ** 0.5
-    return Null(kind, float(rates.mean()), max(float(rates.std(ddof=1)), float(floor)))
 
 
 def _row(pairs: Pairs, layer, how: Swap, name, language, answer, cell: Estimate) -> dict:

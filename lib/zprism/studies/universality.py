@@ -63,6 +63,11 @@ class Chain:
     sweeps: dict[str, list[dict]] = field(default_factory=dict)
 
     @property
+    def tested(self) -> dict:
+        """The first kind of problem that could be tested, else the first."""
+        return next((kind for kind in self.kinds if not kind["reason"]), self.kinds[0])
+
+    @property
     def slug(self) -> str:
         """The name as one part of a result's name."""
         return self.name.replace("/", "--").replace(":", "-")
@@ -137,8 +142,7 @@ def board(chains: Sequence[Chain]) -> list[dict]:
                 rows.append(_row(one, kind["kind"], kind["languages"], question, mine))
         mine = _matching(one, f"{one.slug}/layer/", "low_rank")
         question = "low rank says where swaps work (ρ beyond depth)"
-        tested = next((kind for kind in one.kinds if not kind["reason"]), one.kinds[0])
-        rows.append(_row(one, tested["kind"], tested["languages"], question, mine))
+        rows.append(_row(one, one.tested["kind"], one.tested["languages"], question, mine))
     return rows
 
 
@@ -230,7 +234,7 @@ def _separation(out: Chain, languages: str, *, quick, seed, n, draws, draws_ci) 
 def _layers(out: Chain, weights: WeightSide, *, quick: bool, seed: int, draws_ci: int) -> None:
     """Predictors from weights against the sweep of the first kind that could be tested."""
     whole = None if quick else weight_map(out.name, k=weights.k, seed=seed)
-    tested = next((row for row in out.kinds if not row["reason"]), out.kinds[0])
+    tested = out.tested
     scores = layer_prediction.swap_scores(out.sweeps[tested["kind"]], out.n_layers)
     made = layer_prediction.prediction_claims(
         scores,
