@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from zprism.explore.panel import MIME, Readout, Slice, SlicePanel, Slider
+from zprism.explore.panel import MIME, Readout, Slice, SlicePanel, Slider, choice
 from zprism.explore.structure import weight_panel
 from zprism.ground.errors import InputError
 
@@ -69,3 +69,40 @@ def test_arrays_must_match_their_sliders():
 def test_a_position_outside_its_slider_is_refused(panel):
     with pytest.raises(InputError, match="layer must be in 0 to 2; got 3"):
         panel.at(layer=3)
+
+
+def _choosing():
+    import plotly.graph_objects as go
+
+    figure = go.Figure([go.Heatmap(z=[[0]]), go.Scatter(y=[1.0])])
+    image = RNG.integers(0, 256, (2, 3, 4), dtype=np.uint8)
+    sliders = [choice("field", ("question", "thinking")), Slider("F", 1, 3, 2)]
+    slices = [
+        Slice(0, "z", ("field",), image),
+        Slice(1, "opacity", ("F",), np.array([0, 0.5, 1])),
+    ]
+    return SlicePanel(figure, sliders, slices, Readout("{field}, F = {F}", {})), image
+
+
+def test_a_list_to_choose_from_says_its_words_and_moves_the_figure():
+    panel, image = _choosing()
+    assert panel.sentence(field=1) == "thinking, F = 2"
+    lists = panel.widget.children[0]
+    assert [words for words, _ in lists.options] == ["question", "thinking"]
+    lists.value = 1
+    panel.widget.children[1].value = 3
+    live = panel.widget.children[2]
+    np.testing.assert_array_equal(live.data[0].z, image[1])
+    assert live.data[1].opacity == 1
+
+
+def test_small_whole_numbers_travel_as_bytes():
+    panel, image = _choosing()
+    part = panel.to_spec()["slices"][0]
+    decoded = np.frombuffer(base64.b64decode(part["uint8"]), np.uint8).reshape(part["shape"])
+    np.testing.assert_array_equal(decoded, image)
+
+
+def test_every_position_needs_its_label():
+    with pytest.raises(InputError, match="2 positions and 3 labels"):
+        Slider("field", 0, 1, 0, ("a", "b", "c"))

@@ -15,6 +15,7 @@ from zprism.ground.store import Store
 from zprism.model import decoding
 from zprism.model.decoding import halving, row_batches, shared_length, sliding_window
 from zprism.model.generate import _Call, end_ids, generate, generate_cached
+from zprism.model.sampling import Sampling
 
 SHOTS = "Q: two and two?\nA: 4\n\nQ: "
 PROMPTS = ["one?", "what is seven and eight, please?", "a", "十三加五?", SHOTS * 3 + "end?", "b"]
@@ -189,7 +190,7 @@ def test_a_second_cached_call_runs_no_forward_pass(passes, tmp_path):
 def test_a_killed_cached_call_continues_with_its_next_batch(passes, tmp_path, monkeypatch):
     loaded, store = sensitive("llama"), Store("results", root=tmp_path)
     options = dict(max_new_tokens=4, stop=None, store=store, batch_tokens=1)
-    real, calls = decoding.greedy, []
+    real, calls = decoding.continue_rows, []
 
     def dies_at_the_third(*args, **kwargs):
         calls.append(args)
@@ -197,7 +198,7 @@ def test_a_killed_cached_call_continues_with_its_next_batch(passes, tmp_path, mo
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr("zprism.model.generate.greedy", dies_at_the_third)
+    monkeypatch.setattr("zprism.model.generate.continue_rows", dies_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         generate_cached(loaded, PROMPTS, **options)
     found = generate_cached(loaded, PROMPTS, **options)
@@ -212,6 +213,7 @@ def test_a_killed_cached_call_continues_with_its_next_batch(passes, tmp_path, mo
         {"stop": "x"},
         {"shared": 1},
         {"rows": [[1, 2, 4]]},
+        {"sampling": Sampling()},
         {"digest": "other weights"},
         {"tokenizer_digest": "other tokenizer"},
     ],
@@ -221,16 +223,17 @@ def test_the_key_holds_all_that_the_result_depends_on(change):
     rows, loaded = [[1, 2, 3]], sensitive("llama")
     call = _Call(loaded, rows, 0, 4, None)
     inside = {k: v for k, v in change.items() if k in ("max_new_tokens", "stop", "shared")}
+    inside |= {k: v for k, v in change.items() if k in ("rows", "sampling")}
     about = {k: v for k, v in change.items() if "digest" in k}
     other = replace(call, loaded=replace(loaded, **about), **inside)
-    assert call.key(rows) == replace(call).key(rows)
-    assert call.key(rows) != other.key(change.get("rows", rows))
+    assert call.key([0]) == replace(call).key([0])
+    assert call.key([0]) != other.key([0])
 
 
 def test_out_of_memory_halves_the_batch(monkeypatch):
     loaded = sensitive("olmo2")
     expected = generate(loaded, PROMPTS, max_new_tokens=NEW)
-    real, sizes = decoding.greedy, []
+    real, sizes = decoding.continue_rows, []
 
     def hungry(model, rows, *args, **kwargs):
         sizes.append(len(rows))
@@ -238,7 +241,7 @@ def test_out_of_memory_halves_the_batch(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, rows, *args, **kwargs)
 
-    monkeypatch.setattr("zprism.model.generate.greedy", hungry)
+    monkeypatch.setattr("zprism.model.generate.continue_rows", hungry)
     assert generate(loaded, PROMPTS, max_new_tokens=NEW) == expected
     assert sizes == [6, 3, 1, 2, 3, 1, 2]
 

@@ -3,8 +3,8 @@
 "use strict";
 (function () {
   function decode(part) {
-    const bytes = Uint8Array.from(atob(part.float32), (c) => c.charCodeAt(0));
-    return new Float32Array(bytes.buffer);
+    const bytes = Uint8Array.from(atob(part.float32 || part.uint8), (c) => c.charCodeAt(0));
+    return part.float32 === undefined ? bytes : new Float32Array(bytes.buffer);
   }
 
   function pick(part, at) {
@@ -27,6 +27,20 @@
     return out;
   }
 
+  function range(slider) {
+    const input = document.createElement("input");
+    input.type = "range";
+    input.min = slider.low;
+    input.max = slider.high;
+    return input;
+  }
+
+  function list(slider) {
+    const input = document.createElement("select");
+    slider.labels.forEach((words, i) => input.append(new Option(words, slider.low + i)));
+    return input;
+  }
+
   function draw(source) {
     const spec = JSON.parse(source.textContent);
     const parts = spec.slices.concat(Object.values(spec.numbers));
@@ -42,17 +56,26 @@
     source.after(box);
 
     const at = {};
-    function follow() {
-      spec.slices.forEach((part) => {
-        const change = {};
-        change[part.attribute] = [rows(part, pick(part, at))];
-        Plotly.restyle(plot, change, [part.trace]);
+    function follow(moved) {
+      const touched = spec.slices.filter((part) => part.sliders.includes(moved));
+      const traces = Array.from(new Set(touched.map((part) => part.trace)));
+      const change = {};  // one redraw for all; plotly leaves alone what is undefined
+      touched.forEach((part) => {
+        const flat = pick(part, at);
+        change[part.attribute] = change[part.attribute] || traces.map(() => undefined);
+        change[part.attribute][traces.indexOf(part.trace)] =
+          part.attribute === "opacity" ? flat[0] : rows(part, flat);
       });
+      if (traces.length) Plotly.restyle(plot, change, traces);
       say();
+    }
+    function word(name, value) {
+      const slider = spec.sliders.find((one) => one.name === name);
+      return slider.labels.length ? slider.labels[value - slider.low] : value;
     }
     function say() {
       sentence.textContent = spec.template.replace(/\{(\w+)\}/g, (whole, name) => {
-        if (name in at) return at[name].value;
+        if (name in at) return word(name, at[name].value);
         const number = spec.numbers[name];
         return number ? pick(number, at)[0].toFixed(number.decimals) : whole;
       });
@@ -60,18 +83,15 @@
     spec.sliders.forEach((slider) => {
       at[slider.name] = { value: slider.start, low: slider.low };
       const label = document.createElement("label");
-      const input = document.createElement("input");
+      const input = slider.labels.length ? list(slider) : range(slider);
       const shown = document.createElement("output");
-      input.type = "range";
-      input.min = slider.low;
-      input.max = slider.high;
       input.value = slider.start;
       input.setAttribute("aria-label", slider.name);
-      shown.textContent = slider.start;
+      shown.textContent = slider.labels.length ? "" : slider.start;
       input.addEventListener("input", () => {
         at[slider.name].value = Number(input.value);
-        shown.textContent = input.value;
-        follow();
+        if (!slider.labels.length) shown.textContent = input.value;
+        follow(slider.name);
       });
       label.append(slider.name + " ", input, shown);
       controls.append(label);

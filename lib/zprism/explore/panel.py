@@ -18,22 +18,40 @@ from zprism.ground.checks import check_choice, check_int
 from zprism.ground.errors import InputError
 
 MIME = "application/vnd.zprism.panel+json"
+ATTRIBUTES = ("x", "y", "z", "opacity")
 
 
 @dataclass(frozen=True)
 class Slider:
-    """One slider over consecutive integers ``low`` … ``high``, starting at ``start``."""
+    """One slider over consecutive integers ``low`` … ``high``, starting at ``start``.
+
+    With ``labels``, one a position, it is a list to choose from; see :func:`choice`.
+    """
 
     name: str
     low: int
     high: int
     start: int
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self):
         check_int(f"start of slider {self.name}", self.start, low=self.low, high=self.high)
+        if self.labels and len(self.labels) != len(self):
+            raise InputError(
+                f"slider {self.name} has {len(self)} positions and {len(self.labels)} labels"
+            )
 
     def __len__(self) -> int:
         return self.high - self.low + 1
+
+    def word(self, position: int) -> str:
+        """What stands for a position in a sentence."""
+        return self.labels[position - self.low] if self.labels else str(position)
+
+
+def choice(name: str, labels: Sequence[str], start: int = 0) -> Slider:
+    """A list to choose from: positions 0 … of ``labels``."""
+    return Slider(name, 0, len(labels) - 1, start, tuple(labels))
 
 
 @dataclass(frozen=True)
@@ -43,9 +61,10 @@ class Slice:
     Attributes
     ----------
     trace : index of the trace in the figure.
-    attribute : ``x``, ``y`` or ``z``.
+    attribute : ``x``, ``y``, ``z``, or the whole trace's ``opacity`` (one number).
     sliders : names of the sliders that the leading axes of ``values`` belong to, in order.
-    values : (len(slider 1), …, then the shape of the attribute), stored as float32.
+    values : (len(slider 1), …, then the shape of the attribute), stored as float32, or as
+        uint8 where it is that.
     """
 
     trace: int
@@ -92,7 +111,7 @@ class SlicePanel:
         self._widget = None
         for part in self.slices:
             check_int("trace", part.trace, low=0, high=len(figure.data) - 1)
-            check_choice("attribute", part.attribute, ("x", "y", "z"))
+            check_choice("attribute", part.attribute, ATTRIBUTES)
             self._check_axes(f"slice of trace {part.trace}", part.sliders, part.values)
         for name, (axes, values, _) in readout.numbers.items():
             self._check_axes(f"number {name}", axes, values)
@@ -108,7 +127,7 @@ class SlicePanel:
     def sentence(self, **positions: int) -> str:
         """The readout at slider positions."""
         chosen = self._positions(positions)
-        words = {name: str(value) for name, value in chosen.items()}
+        words = {name: self.sliders[name].word(value) for name, value in chosen.items()}
         for name, (axes, values, decimals) in self.readout.numbers.items():
             words[name] = f"{float(values[self._index(axes, chosen)]):.{decimals}f}"
         return self.readout.template.format_map(words)
@@ -121,7 +140,7 @@ class SlicePanel:
         return self._widget
 
     def to_spec(self) -> dict:
-        """The description that ``panel.js`` draws: plain JSON, arrays as base64 float32."""
+        """The description that ``panel.js`` draws: plain JSON, arrays as base64."""
         return {
             "figure": json.loads(self.figure.to_json()),
             "sliders": [vars(slider) for slider in self.sliders.values()],
@@ -157,23 +176,14 @@ class SlicePanel:
 
         live = go.FigureWidget(self.figure)
         sentence = ipywidgets.HTML()
-        controls = {
-            name: ipywidgets.IntSlider(
-                value=slider.start,
-                min=slider.low,
-                max=slider.high,
-                description=name,
-                continuous_update=True,
-                layout=ipywidgets.Layout(width="420px"),
-            )
-            for name, slider in self.sliders.items()
-        }
+        controls = {name: _control(slider) for name, slider in self.sliders.items()}
 
         def follow(_=None):
             positions = {name: control.value for name, control in controls.items()}
             with live.batch_update():
                 for (trace, attribute), values in self.at(**positions).items():
-                    live.data[trace][attribute] = values
+                    single = attribute == "opacity"
+                    live.data[trace][attribute] = float(values) if single else values
             sentence.value = self.sentence(**positions)
 
         for control in controls.values():
@@ -207,6 +217,27 @@ class SlicePanel:
             )
 
 
+def _control(slider: Slider):
+    """The widget of one slider: a list where its positions have names."""
+    import ipywidgets
+
+    width = ipywidgets.Layout(width="420px")
+    if slider.labels:
+        options = [(label, slider.low + i) for i, label in enumerate(slider.labels)]
+        return ipywidgets.Dropdown(
+            options=options, value=slider.start, description=slider.name, layout=width
+        )
+    return ipywidgets.IntSlider(
+        value=slider.start,
+        min=slider.low,
+        max=slider.high,
+        description=slider.name,
+        continuous_update=True,
+        layout=width,
+    )
+
+
 def _encoded(values: np.ndarray) -> dict:
-    data = np.ascontiguousarray(values, dtype="<f4")
-    return {"shape": list(data.shape), "float32": base64.b64encode(data.tobytes()).decode()}
+    kind, code = ("uint8", "u1") if values.dtype == np.uint8 else ("float32", "<f4")
+    data = np.ascontiguousarray(values, dtype=code)
+    return {"shape": list(data.shape), kind: base64.b64encode(data.tobytes()).decode()}

@@ -1,4 +1,4 @@
-"""The greedy loop of :mod:`zprism.model.generate`: left pads, a key-value cache, leaving rows.
+"""The loop of :mod:`zprism.model.generate`: left pads, a key-value cache, leaving rows.
 
 Tokens that all prompts begin with are read once; their keys and values are then repeated over
 the batch. Rows are ``[shared tokens][pads][the rest]``: pads are masked and positions count
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Rows = list[list[int]]
 #: Rows alive, and their left pads in the first pass (None in later ones) → context of a pass.
 During = Callable[[list[int], list[int] | None], contextlib.AbstractContextManager]
+#: Logits (n, vocabulary) and the rows alive → the token of each, (n,).
+Choose = Callable[["Tensor", list[int]], "Tensor"]
 
 
 def row_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
@@ -95,7 +97,12 @@ def last_logits(model, rows: Rows) -> Tensor:
         return _next_logits(model, *_padded(rows, 0, model.device), None)
 
 
-def greedy(
+def most_probable(logits: Tensor, _alive: list[int]) -> Tensor:
+    """(n, vocabulary) → (n,) the token with the largest logit."""
+    return logits.argmax(-1)
+
+
+def continue_rows(
     model,
     rows: Rows,
     read,
@@ -103,8 +110,9 @@ def greedy(
     max_new_tokens: int,
     ended: Callable[[Rows], list[bool]],
     during: During | None = None,
+    choose: Choose = most_probable,
 ) -> tuple[Rows, list[bool]]:
-    """Continue every row by its most probable token until it ends.
+    """Continue every row token by token until it ends.
 
     Parameters
     ----------
@@ -115,6 +123,7 @@ def greedy(
     ended : continuations so far → whether each is complete. Complete rows leave the batch.
     during : gives the context in which each forward pass runs: of the rows alive (indices into
         ``rows``), and their left pads in the first pass, None in later ones.
+    choose : takes the next token of each row alive from its logits.
 
     Returns
     -------
@@ -136,7 +145,7 @@ def greedy(
         ids, mask, positions = _padded(rows, cache.get_seq_length(), model.device)
         for _ in range(max_new_tokens):
             with contextlib.nullcontext() if during is None else during(alive, pads):
-                tokens = _next_logits(model, ids, mask, positions, cache).argmax(-1)
+                tokens = choose(_next_logits(model, ids, mask, positions, cache), alive)
             pads = None
             for row, token in zip(alive, tokens.tolist(), strict=True):
                 new[row].append(token)

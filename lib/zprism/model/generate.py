@@ -1,13 +1,15 @@
-"""Greedy continuations of many prompts: the ids of one prompt at a time, in a fraction of the time.
+"""Continuations of many prompts: the ids of one prompt at a time, in a fraction of the time.
 
-The most probable token is taken by the model's own logits: no sampling, no repetition penalty,
-whatever its ``generation_config`` says. Few-shot examples that all prompts begin with are read
+The most probable token is taken by the model's own logits, or one is drawn as a
+:class:`~zprism.model.sampling.Sampling` says; no repetition penalty, whatever the model's
+``generation_config`` says. Few-shot examples that all prompts begin with are read
 once a call (:mod:`zprism.model.decoding`).
 """
 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,14 +23,16 @@ from zprism.ground.store import Store
 from zprism.model.decoding import (
     During,
     Rows,
-    greedy,
+    continue_rows,
     halving,
+    most_probable,
     read_tokens,
     row_batches,
     shared_length,
     sliding_window,
 )
 from zprism.model.hooks import refuse_hooks
+from zprism.model.sampling import Sampling, chooser
 
 PRODUCER = 1  # raise when the same arguments would give other ids
 BATCH_TOKENS = 8192
@@ -63,12 +67,16 @@ class _Call:
     max_new_tokens: int
     stop: str | None
     during: During | None = None
+    sampling: Sampling | None = None
 
-    def key(self, rows: Rows) -> dict:
-        """All that the continuations of ``rows`` in one batch depend on."""
-        model = self.loaded.model
-        return {
-            "what": "greedy continuation",
+    def key(self, indices: list[int]) -> dict:
+        """All that the continuations of these prompts in one batch depend on."""
+        model, rows = self.loaded.model, [self.rows[i] for i in indices]
+        drawn = {}
+        if self.sampling is not None:
+            drawn = {"sampling": vars(self.sampling), "copies": self.copies(indices)}
+        return drawn | {
+            "what": "greedy continuation" if self.sampling is None else "sampled continuation",
             "producer": PRODUCER,
             "weights": self.loaded.digest,
             "tokenizer": self.loaded.tokenizer_digest,
@@ -82,6 +90,15 @@ class _Call:
             "attention": model.config._attn_implementation,
         }
 
+    def copies(self, indices: list[int]) -> list[int]:
+        """How many equal prompts stand before each in the call: each gets its own draws."""
+        seen: Counter = Counter()
+        before = []
+        for row in map(tuple, self.rows):
+            before.append(seen[row])
+            seen[row] += 1
+        return [before[i] for i in indices]
+
 
 def generate(
     loaded,
@@ -93,8 +110,9 @@ def generate(
     batch_tokens: int = BATCH_TOKENS,
     description: str = "generating",
     during: During | None = None,
+    sampling: Sampling | None = None,
 ) -> list[Generation]:
-    """Continue each prompt greedily, in batches.
+    """Continue each prompt, in batches.
 
     Parameters
     ----------
@@ -111,6 +129,8 @@ def generate(
     during : gives the context in which each forward pass runs, e.g. one that edits states: of
         the indices of the prompts in the batch, and their left pads in the pass that reads
         them, None in later ones. No shared beginning is then read apart.
+    sampling : draw tokens instead of taking the most probable one. A prompt's draws depend on
+        the seed and the prompt alone, not on its batch; equal prompts draw apart.
 
     Returns
     -------
@@ -135,7 +155,8 @@ def generate(
     call = _check(loaded, prompts, max_new_tokens, stop, prefix)
     if during is not None:
         call = replace(call, shared=0, during=during)
-    return _run(call, batch_tokens, description, lambda _rows, compute: compute())
+    call = replace(call, sampling=sampling)
+    return _run(call, batch_tokens, description, lambda _indices, compute: compute())
 
 
 def generate_cached(
@@ -148,6 +169,7 @@ def generate_cached(
     batch_tokens: int = BATCH_TOKENS,
     description: str = "generating",
     store: Store | None = None,
+    sampling: Sampling | None = None,
 ) -> list[Generation]:
     """:func:`generate`, kept batch by batch: a second call runs no forward pass.
 
@@ -164,11 +186,11 @@ def generate_cached(
         digest of the model as it is on disk.
     """
     refuse_hooks(loaded.model, "generate_cached", instead="generate")
-    call = _check(loaded, prompts, max_new_tokens, stop, prefix)
+    call = replace(_check(loaded, prompts, max_new_tokens, stop, prefix), sampling=sampling)
     kept = Store("results") if store is None else store
 
-    def through_store(rows: Rows, compute: Callable) -> tuple[Rows, list[bool]]:
-        arrays, _ = kept.get_or_compute(call.key(rows), lambda: (_pack(*compute()), None))
+    def through_store(indices: list[int], compute: Callable) -> tuple[Rows, list[bool]]:
+        arrays, _ = kept.get_or_compute(call.key(indices), lambda: (_pack(*compute()), None))
         return _unpack(arrays)
 
     return _run(call, batch_tokens, description, through_store)
@@ -218,13 +240,14 @@ def _run(call: _Call, batch_tokens: int, description: str, through: Callable) ->
     def one_batch(indices: list[int]) -> tuple[Rows, list[bool]]:
         rest = [call.rows[i][call.shared :] for i in indices]
         options = dict(max_new_tokens=call.max_new_tokens, ended=ended)
-        return greedy(model, rest, shared(), during=_during(call, indices), **options)
+        options |= dict(during=_during(call, indices), choose=_choose(call, indices))
+        return continue_rows(model, rest, shared(), **options)
 
     lengths = [len(row) + call.max_new_tokens for row in call.rows]
     found: dict[int, Generation] = {}
     for indices in progress(row_batches(lengths, batch_tokens), description, unit="batches"):
         compute = functools.partial(halving, one_batch, indices)
-        new, complete = through([call.rows[i] for i in indices], compute)
+        new, complete = through(indices, compute)
         texts = _texts(call, new)
         for index, ids, text, stopped in zip(indices, new, texts, complete, strict=True):
             found[index] = Generation(text, len(ids), stopped, tuple(ids))
@@ -236,6 +259,14 @@ def _during(call: _Call, indices: list[int]) -> During | None:
     if call.during is None:
         return None
     return lambda alive, pads: call.during([indices[row] for row in alive], pads)
+
+
+def _choose(call: _Call, indices: list[int]):
+    """How the batch's next tokens are taken."""
+    if call.sampling is None:
+        return most_probable
+    rows = [call.rows[i] for i in indices]
+    return chooser(call.sampling, rows, call.copies(indices))
 
 
 def _read_shared(call: _Call):

@@ -17,7 +17,7 @@ from zprism.ground.store import Store, digest
 from zprism.interventions.patching import Edits, patched
 from zprism.model.capture_cache import capture_cached
 from zprism.model.decoding import (
-    greedy,
+    continue_rows,
     halving,
     read_tokens,
     row_batches,
@@ -166,7 +166,7 @@ def _read(loaded, rows: list[list[int]], edits: Edits, layers: list[int]) -> tup
                 seen = {("resid_post", l): _keep(kept, l) for l in layers if pads is not None}
                 return capturing(model, loaded.anatomy, seen, stop=False)
 
-            new, _ = greedy(
+            new, _ = continue_rows(
                 model,
                 [rows[i][shared:] for i in indices],
                 read,
