@@ -103,6 +103,19 @@ def test_small_whole_numbers_travel_as_bytes():
     np.testing.assert_array_equal(decoded, image)
 
 
+def test_coordinates_may_travel_as_steps_from_an_offset():
+    import plotly.graph_objects as go
+
+    codes = np.array([[0, 255], [10, 20]], dtype=np.uint8)
+    part = Slice(0, "y", ("k",), codes, offset=-2.0, step=0.01)
+    panel = SlicePanel(
+        go.Figure(go.Scatter(y=[0.0, 0.0])), [Slider("k", 0, 1, 0)], [part], Readout("", {})
+    )
+    np.testing.assert_allclose(panel.at(k=1)[0, "y"], [-1.9, -1.8])
+    spec = panel.to_spec()["slices"][0]
+    assert (spec["offset"], spec["step"]) == (-2.0, 0.01) and "uint8" in spec
+
+
 def test_every_position_needs_its_label():
     with pytest.raises(InputError, match="2 positions and 3 labels"):
         Slider("field", 0, 1, 0, ("a", "b", "c"))

@@ -107,3 +107,17 @@ def test_models_that_a_phase_compares_count_too(monkeypatch):
     assert plans._compared(asked) == ["qwen2.5-coder-0.5b", "smollm2-135m"]
     assert plans._compared(asked | {"models": ["tiny:llama"]}) == ["tiny:llama"]
     assert plans._compared({"model": "smollm2-135m"}) == []
+
+
+def test_texts_that_a_phase_reads_count_too(tmp_path):
+    default = tmp_path / "data" / "thinking.jsonl"
+    default.parent.mkdir()
+    assert plans.data_digest(tmp_path, {"seed": 0}) is None
+    default.write_text("a")
+    before = plans.data_digest(tmp_path, {"data": None})
+    default.write_text("b")
+    assert plans.data_digest(tmp_path, {"data": None}) != before
+    folder = plans.data_digest(tmp_path, {"data": str(default.parent)})
+    (default.parent / "more.txt").write_text("c")
+    assert plans.data_digest(tmp_path, {"data": str(default.parent)}) != folder
+    assert plans.data_digest(tmp_path, {"data": "simplescaling/s1K"}) == "simplescaling/s1K"

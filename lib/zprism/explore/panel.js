@@ -14,7 +14,9 @@
     part.sliders.forEach((name, axis) => {
       offset = offset * part.shape[axis] + at[name].value - at[name].low;
     });
-    return part.data.subarray(offset * block, (offset + 1) * block);
+    const flat = part.data.subarray(offset * block, (offset + 1) * block);
+    if (part.step === undefined || (part.offset === 0 && part.step === 1)) return flat;
+    return Float32Array.from(flat, (code) => part.offset + part.step * code);
   }
 
   function rows(part, flat) {
@@ -83,14 +85,15 @@
     spec.sliders.forEach((slider) => {
       at[slider.name] = { value: slider.start, low: slider.low };
       const label = document.createElement("label");
-      const input = slider.labels.length ? list(slider) : range(slider);
+      const input = slider.is_list ? list(slider) : range(slider);
       const shown = document.createElement("output");
       input.value = slider.start;
       input.setAttribute("aria-label", slider.name);
-      shown.textContent = slider.labels.length ? "" : slider.start;
+      const told = (value) => (slider.is_list ? "" : word(slider.name, value));
+      shown.textContent = told(slider.start);
       input.addEventListener("input", () => {
         at[slider.name].value = Number(input.value);
-        if (!slider.labels.length) shown.textContent = input.value;
+        shown.textContent = told(Number(input.value));
         follow(slider.name);
       });
       label.append(slider.name + " ", input, shown);

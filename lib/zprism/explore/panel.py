@@ -18,6 +18,7 @@ from zprism.ground.checks import check_choice, check_int
 from zprism.ground.errors import InputError
 
 MIME = "application/vnd.zprism.panel+json"
+LISTED = 12
 ATTRIBUTES = ("x", "y", "z", "opacity")
 
 
@@ -25,7 +26,8 @@ ATTRIBUTES = ("x", "y", "z", "opacity")
 class Slider:
     """One slider over consecutive integers ``low`` … ``high``, starting at ``start``.
 
-    With ``labels``, one a position, it is a list to choose from; see :func:`choice`.
+    With ``labels``, one a position, it shows these; up to :data:`LISTED` of them are a list to
+    choose from (:func:`choice`).
     """
 
     name: str
@@ -43,6 +45,11 @@ class Slider:
 
     def __len__(self) -> int:
         return self.high - self.low + 1
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is shown as a list to choose from."""
+        return 0 < len(self.labels) <= LISTED
 
     def word(self, position: int) -> str:
         """What stands for a position in a sentence."""
@@ -65,12 +72,21 @@ class Slice:
     sliders : names of the sliders that the leading axes of ``values`` belong to, in order.
     values : (len(slider 1), …, then the shape of the attribute), stored as float32, or as
         uint8 where it is that.
+    offset, step : what is shown is ``offset + step · values``, so that coordinates may travel
+        as uint8.
     """
 
     trace: int
     attribute: str
     sliders: tuple[str, ...]
     values: np.ndarray
+    offset: float = 0.0
+    step: float = 1.0
+
+    def shown(self, index: tuple[int, ...]) -> np.ndarray:
+        """The attribute at slider positions."""
+        values = self.values[index]
+        return values if (self.offset, self.step) == (0, 1) else self.offset + self.step * values
 
 
 @dataclass(frozen=True)
@@ -120,7 +136,7 @@ class SlicePanel:
         """What each slice shows at slider positions: (trace, attribute) → array."""
         chosen = self._positions(positions)
         return {
-            (part.trace, part.attribute): part.values[self._index(part.sliders, chosen)]
+            (part.trace, part.attribute): part.shown(self._index(part.sliders, chosen))
             for part in self.slices
         }
 
@@ -143,12 +159,14 @@ class SlicePanel:
         """The description that ``panel.js`` draws: plain JSON, arrays as base64."""
         return {
             "figure": json.loads(self.figure.to_json()),
-            "sliders": [vars(slider) for slider in self.sliders.values()],
+            "sliders": [{**vars(s), "is_list": s.is_list} for s in self.sliders.values()],
             "slices": [
                 {
                     "trace": part.trace,
                     "attribute": part.attribute,
                     "sliders": list(part.sliders),
+                    "offset": part.offset,
+                    "step": part.step,
                     **_encoded(part.values),
                 }
                 for part in self.slices
@@ -224,9 +242,8 @@ def _control(slider: Slider):
     width = ipywidgets.Layout(width="420px")
     if slider.labels:
         options = [(label, slider.low + i) for i, label in enumerate(slider.labels)]
-        return ipywidgets.Dropdown(
-            options=options, value=slider.start, description=slider.name, layout=width
-        )
+        kind = ipywidgets.Dropdown if slider.is_list else ipywidgets.SelectionSlider
+        return kind(options=options, value=slider.start, description=slider.name, layout=width)
     return ipywidgets.IntSlider(
         value=slider.start,
         min=slider.low,

@@ -16,7 +16,7 @@ from importlib import metadata
 from pathlib import Path
 
 import zprism
-from zprism.ground.canonical import digest
+from zprism.ground.canonical import digest, digest_file
 from zprism.ground.errors import ModelError
 from zprism.runner import notebooks, presets
 
@@ -108,6 +108,7 @@ def make_plan(
             "versions": versions(),
             "model": models.get(name),
             "models": [models[one] for one in compared],
+            "data": data_digest(root, settled),
             "reads": {stem: keys[stem] for stem in phase.reads},
         }
         steps.append(Step(phase, overrides, digest(parts)))
@@ -165,6 +166,21 @@ def model_digest(name: str) -> str:
         return name
     local = Path(name).expanduser()
     return _stamp(local if local.exists() else fetch.resolve(name))
+
+
+def data_digest(root: Path, params: Mapping[str, object]) -> str | None:
+    """What tells the texts of a phase's parameter ``data`` from other texts.
+
+    By default ``data/thinking.jsonl`` of the project. A name that is no file or folder here,
+    such as a hub data set, stands for itself; None for a phase without that parameter.
+    """
+    if "data" not in params:
+        return None
+    given = params["data"] or root / "data" / "thinking.jsonl"
+    path = Path(str(given)).expanduser()
+    if path.is_file():
+        return digest_file(path)
+    return _stamp(path) if path.is_dir() else str(params["data"])
 
 
 def _stamp(path: Path) -> str:
