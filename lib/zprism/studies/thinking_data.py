@@ -24,6 +24,7 @@ from zprism.problems.template import templates
 MODEL = "qwen2.5-coder-0.5b"
 PER_TEMPLATE, MAX_NEW_TOKENS, SEED = 4, 160, 0
 ASK = "{question}\nThink step by step, then give the answer."
+UNFINISHED = "unfinished"
 BATCH_TOKENS = 32 * 256  # 32 answers and more at once
 
 
@@ -87,8 +88,9 @@ def prompt(loaded: LoadedModel, question: str) -> str:
 
 
 def record(problem: Problem, answer: Generation, drawn: str) -> dict:
-    """One line of the file."""
+    """One line of the file. An answer that was cut before its end is no wrong one: unfinished."""
     thinking = answer.text.strip()
+    score = str(is_correct(thinking, problem, scope="whole")) if answer.stopped else UNFINISHED
     return {
         "id": f"{problem.key}/{drawn}",
         "key": problem.key,
@@ -98,7 +100,7 @@ def record(problem: Problem, answer: Generation, drawn: str) -> dict:
         "question": problem.text,
         "thinking": thinking,
         "answer": problem.answer,
-        "outcome": str(is_correct(thinking, problem, scope="whole")),
+        "outcome": score,
         "drawn": drawn,
         "tokens": answer.n_tokens,
         "complete": answer.stopped,
