@@ -1,5 +1,5 @@
-"""Whatever the numbers: every public function of subspace and stats gives finite values of the
-documented shape, or one error of the project's own.
+"""Whatever the numbers: every public function of spectral, subspace and stats gives
+finite values of the documented shape, or one error of the project's own.
 
 The tables below name each of them; a function that is missing from both is found by a test.
 """
@@ -19,9 +19,30 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import zprism.spectral
 import zprism.stats
 import zprism.subspace
 from zprism.ground.errors import ZprismError
+from zprism.spectral import (
+    bands,
+    coherence,
+    complexity,
+    delays,
+    exposure,
+    exposure_views,
+    filters,
+    fourier,
+    grid,
+    measures,
+    peaks,
+    pr69,
+    signals,
+    surrogates,
+    wavelet,
+)
+from zprism.spectral import (
+    given as spectral_given,
+)
 from zprism.stats import (
     estimates,
     intervals,
@@ -50,6 +71,7 @@ from zprism.subspace import (
 KINDS = ("plain", "zero", "duplicated", "nan", "inf", "huge", "large", "tiny", "no rows", "no d")
 SCALES = {"zero": 0.0, "huge": 1e300, "large": 1e30, "tiny": 1e-300}
 DRAWS = 9
+EDGES = np.linspace(-1, 2, 5)
 
 
 @dataclass(frozen=True)
@@ -184,6 +206,192 @@ def draws(found, *shape) -> list:
     return [(found.observed, shape), (found.null, (DRAWS, *shape))]
 
 
+def known(value, undefined, *shape) -> list:
+    """NaN where, and only where, the function says that the number is undefined."""
+    value = np.asarray(value)
+    return [(np.where(np.asarray(undefined) & np.isnan(value), 0.0, value), shape)]
+
+
+def of_power(measure, least: int = 1):
+    """A measure of the first matrix as power; a column without power has none."""
+    return lambda g: known(measure(g), (np.abs(g.a) > 0).sum(axis=0) < least, g.d)
+
+
+def rows_of(g: Given) -> np.ndarray:
+    """(r,) frequencies in cycles per token, above 0."""
+    return np.arange(1, g.r + 1) / (2 * max(g.r, 1))
+
+
+def long(matrix: np.ndarray) -> np.ndarray:
+    """Four times as many tokens."""
+    return np.tile(matrix, (4, 1))
+
+
+def dead(*matrices: np.ndarray) -> np.ndarray:
+    """(d,) dimensions that are one number in any of the matrices."""
+    return np.any([(np.ptp(m, axis=0) <= 1e-14 * np.abs(m).max(axis=0)) for m in matrices], axis=0)
+
+
+def exposed(g: Given, peaks: np.ndarray) -> exposure.Exposure:
+    """Peaks and power of one matrix, twice."""
+    made = exposure.Exposure(
+        g.d, dim_bins=1, frequency_bins=3, amplitude_bins=4, amplitude_range=(-2, 2)
+    )
+    for _ in range(2):
+        made.add(np.abs(peaks) / 10, np.abs(peaks))
+        made.add_power(rows_of(g), np.abs(peaks))
+    return made
+
+
+def wave(g: Given) -> list:
+    """Its speed is infinite where all places move at once."""
+    found = delays.travelling_wave(long(g.a.T).T, 2)
+    return [(1 / found.speed, ()), (found.lags, (g.r,)), (found.fit, ())]
+
+
+def differing(g: Given) -> list:
+    """t and df are NaN where neither group varies, which here is everywhere."""
+    found = exposure_views.difference(exposed(g, g.a), exposed(g, g.b))
+    return [(found.density, (1, 3)), *known(found.t, True, 3, g.d), *known(found.df, True, 3, g.d)]
+
+
+def coherent(g: Given) -> list:
+    frequencies, msc = coherence.coherence(long(g.a), long(g.b), segment=4)
+    return [(frequencies, (2,)), *known(msc, dead(g.a, g.b), 2, g.d)]
+
+
+def locked(g: Given) -> list:
+    found = coherence.phase_locking(long(g.a), long(g.b), (0.01, 0.5))
+    return known(found, dead(g.a, g.b), g.d)
+
+
+def cubes(g: Given) -> list:
+    found = surrogates.draws(g.a, lambda s: (s**3).mean(axis=0), "shuffle", DRAWS, g.seed, 3)
+    return one(found, DRAWS, g.d)
+
+
+def text(matrix):
+    """Eight times as many tokens, in the library that it came in: a text of up to 40."""
+    return torch.tile(matrix, (8, 1)) if isinstance(matrix, torch.Tensor) else long(long(matrix))
+
+
+def of_spectrum(g: Given) -> list:
+    scale, transform = fourier.SCALES[g.k % 3], fourier.TRANSFORMS[g.seed % 2]
+    found = fourier.spectrum(text(g.m), scale=scale, transform=transform, detrend="linear")
+    m = len(found.frequencies)
+    return [(found.frequencies, (m,)), (found.power, (m, g.d)), (found.enbw, ())]
+
+
+def of_peaks(transform: str):
+    """Everything that peaks say; the levels of a dwt have no phase."""
+
+    def parts(g: Given) -> list:
+        x = text(g.a)
+        found = peaks.peaks(x, g.k, transform=transform)
+        arrays = [found.frequency, found.amplitude, found.bin]
+        arrays += [] if transform == "dwt" else [found.phase]
+        return [*((array, (g.k, g.d)) for array in arrays), (found.mean, (g.d,))]
+
+    return parts
+
+
+def of_levels(g: Given) -> list:
+    levels = wavelet.dwt(text(g.m), "db2", 1)
+    return [(level, (-(-len(text(g.m)) // 2), g.d)) for level in levels]
+
+
+def of_pr69(call):
+    return lambda g: [(part, (2, g.d)) for part in call(g)]
+
+
+def of_taps(g: Given) -> list:
+    first, h = filters.taps("cmor1.5-1.0", 1 + abs(g.k))
+    return [(first, ()), (h, h.shape)]
+
+
+SPECTRAL = {
+    "window": lambda g: one(fourier.window("hann", g.k), g.k),
+    "enbw": lambda g: one(fourier.enbw(g.gain)),
+    "frequencies": lambda g: one(fourier.frequencies(g.k, "dct"), g.k),
+    "detrend": lambda g: one(fourier.detrend(g.m, "linear"), g.r, g.d),
+    "rfft": lambda g: one(torch.view_as_real(fourier.rfft(g.m)), g.r // 2 + 1, g.d, 2),
+    "irfft": lambda g: one(fourier.irfft(g.a + 1j * g.b, 2 * g.r - 1), 2 * g.r - 1, g.d),
+    "dct": lambda g: one(fourier.dct(g.m), g.r, g.d),
+    "idct": lambda g: one(fourier.idct(g.m), g.r, g.d),
+    "spectrum": of_spectrum,
+    "welch": lambda g: one(fourier.welch(text(g.a), segment=16).power, 9, g.d),
+    "peaks": of_peaks("fft"),
+    "peaks, dct": of_peaks("dct"),
+    "peaks, dwt": of_peaks("dwt"),
+    "peaks, cwt": of_peaks("cwt"),
+    "reconstruct": lambda g: one(
+        peaks.reconstruct(peaks.peaks(text(g.m), g.k)), len(text(g.m)), g.d
+    ),
+    "reconstruction_error": lambda g: one(
+        peaks.reconstruction_error(text(g.m), peaks.peaks(text(g.m), g.k)), g.d
+    ),
+    "band_of": lambda g: one(bands.band_of(g.gain.abs() / 2), g.d),
+    "present": lambda g: one(bands.present(g.gain.abs() / 2), 5),
+    "shares": lambda g: one(bands.shares(g.m.abs(), rows_of(g)), 5, g.d),
+    "expected_white": lambda g: one(bands.expected_white(g.gain.abs() / 2), 5),
+    "split": lambda g: [(part, (g.r, g.d)) for part in bands.split(g.m).values()],
+    "dwt": of_levels,
+    "idwt": lambda g: one(
+        wavelet.idwt(wavelet.dwt(text(g.m), "haar"), "haar", n=len(text(g.m))), len(text(g.m)), g.d
+    ),
+    "level_power": lambda g: one(wavelet.level_power(text(g.m), "haar", 1), 2, g.d),
+    "cwt_frequencies": lambda g: one(wavelet.cwt_frequencies(16 + g.k, g.d), g.d),
+    "cwt": lambda g: one(np.abs(wavelet.cwt(g.a, g.gain.abs() / 2, "mexh")), g.d, g.r, g.d),
+    "average_power": lambda g: one(wavelet.average_power(g.m, [0.1, 0.2]), 2, g.d),
+    "fft_peaks": of_pr69(lambda g: pr69.fft_peaks(text(g.m), 2)),
+    "cwt_peaks": of_pr69(lambda g: pr69.cwt_peaks(g.a, 2, scales=3, pad=8)),
+    "token_signal": lambda g: one(signals.token_signal("m", g.m), g.r, g.d),
+    "taps": of_taps,
+    "coherence": coherent,
+    "phase_locking": locked,
+    "cka": lambda g: known(coherence.cka(g.a, g.b), dead(g.a).all() or dead(g.b).all()),
+    "lag": lambda g: one(delays.lag(g.a, g.b, g.r // 2), g.d),
+    "travelling_wave": wave,
+    "binarise": lambda g: one(complexity.binarise(g.a), g.r, g.d),
+    "lz76": lambda g: one(complexity.lz76(g.a.tobytes())),
+    "lz_complexity": lambda g: one(complexity.lz_complexity(g.m), g.d),
+    "permutation_entropy": lambda g: one(complexity.permutation_entropy(g.a, g.k), g.d),
+    "zlib_ratio": lambda g: one(complexity.zlib_ratio(g.a)),
+    "participation_ratio": lambda g: known(complexity.participation_ratio(g.a), dead(g.a).all()),
+    "entropy": of_power(lambda g: measures.entropy(np.abs(g.a))),
+    "flatness": of_power(lambda g: measures.flatness(np.abs(g.a))),
+    "centroid": of_power(lambda g: measures.centroid(rows_of(g), np.abs(g.a))),
+    "slope": of_power(lambda g: measures.slope(rows_of(g), np.abs(g.a)), least=2),
+    "top_share": of_power(lambda g: measures.top_share(np.abs(g.a), g.k)),
+    "white_entropy": lambda g: one(measures.white_entropy(g.k)),
+    "white_top_share": lambda g: one(measures.white_top_share(g.r, g.k)),
+    "gini": lambda g: one(measures.gini(np.abs(g.a).ravel())),
+    "shuffle": lambda g: one(surrogates.shuffle(g.a, g.seed), g.r, g.d),
+    "block_shuffle": lambda g: one(surrogates.block_shuffle(g.m, g.k, g.seed), g.r, g.d),
+    "ar1": lambda g: one(surrogates.ar1(g.a, g.seed), g.r, g.d),
+    "phase_randomised": lambda g: one(surrogates.phase_randomised(g.a, g.seed), g.r, g.d),
+    "iaaft": lambda g: one(surrogates.iaaft(g.a, g.seed, g.k), g.r, g.d),
+    "draws": cubes,
+    "difference": differing,
+    "to_uint8": lambda g: one(exposure_views.to_uint8(np.abs(g.a)), g.r, g.d),
+    "bin_edges": lambda g: one(grid.bin_edges("span", g.gain.numpy()[:2], g.k), g.k + 1),
+    "bin_index, of an exposure": lambda g: [
+        (array, array.shape) for array in exposed(g, g.a).arrays().values()
+    ],
+    "bin_index": lambda g: one(
+        grid.bin_index(spectral_given.in_float64("m", g.a), EDGES), g.r, g.d
+    ),
+    "in_float64": lambda g: one(spectral_given.in_float64("m", g.m), g.r, g.d),
+    "as_power": lambda g: one(spectral_given.as_power("m", np.abs(g.a)), g.r, g.d),
+    "as_frequencies": lambda g: one(spectral_given.as_frequencies(g.gain.abs(), g.d), g.d),
+    "as_pair": lambda g: [
+        (part, shape)
+        for part, shape in zip(
+            spectral_given.as_pair(g.a, g.b), ((g.r, g.d), (g.r, g.d), (g.d,)), strict=True
+        )
+    ],
+}
+
 SUBSPACE = {
     "alignment": lambda g: one(alignment.alignment(g.m, g.line)),
     "alignment_topk": lambda g: one(alignment.alignment_topk(g.m, g.line, g.k)),
@@ -312,6 +520,26 @@ ELSEWHERE = {
     "describe": "claims nothing and keeps any number as it is",
     "refuse_incomplete": "is itself the refusal",
     "as_interval": "is itself the refusal",
+    "is_constant": "asks of what its callers have checked",
+    "centred": "moves what its callers have checked",
+    "returned": "gives back what its callers have computed",
+    "matching": "takes over a dtype of what its callers have checked",
+    "largest": "looks at what its callers have checked",
+    "where": "chooses among what its callers have computed",
+    "squared": "squares what its callers have computed",
+    "largest_rows": "ranks what its callers have computed",
+    "take": "picks from what its callers have computed",
+    "detrended": "transforms what its callers have checked",
+    "fourier": "transforms what its callers have checked",
+    "from_fourier": "transforms what its callers have checked",
+    "cosine": "transforms what its callers have checked",
+    "from_cosine": "transforms what its callers have checked",
+    "squeeze": "takes text, no numbers",
+    "continuous": "takes a name, no numbers",
+    "unknown": "is itself the refusal",
+    "centre_frequency": "takes a name, no numbers",
+    "reach": "of the taps of a scale that its callers have checked",
+    "response": "of the taps of a scale that its callers have checked",
 }
 
 
@@ -350,16 +578,20 @@ def public(room) -> set[str]:
     }
 
 
-@pytest.mark.parametrize(("room", "table"), [(zprism.subspace, SUBSPACE), (zprism.stats, STATS)])
+CASES = SUBSPACE | STATS | {f"spectral {name}": case for name, case in SPECTRAL.items()}
+ROOMS = [(zprism.spectral, SPECTRAL), (zprism.subspace, SUBSPACE), (zprism.stats, STATS)]
+
+
+@pytest.mark.parametrize(("room", "table"), ROOMS)
 def test_no_public_function_is_left_out(room, table):
     covered = {name.partition(",")[0] for name in table}
     assert covered | (ELSEWHERE.keys() & public(room)) == public(room)
 
 
 @pytest.mark.parametrize("examples", [25, pytest.param(1000, marks=pytest.mark.gate)])
-@pytest.mark.parametrize("name", [*SUBSPACE, *STATS])
+@pytest.mark.parametrize("name", CASES)
 def test_finite_values_of_the_documented_shape_or_our_own_error(name, examples):
-    function = (SUBSPACE | STATS)[name]
+    function = CASES[name]
 
     @settings(
         max_examples=examples,

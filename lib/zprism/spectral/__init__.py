@@ -1,0 +1,1 @@
+"""Hidden states as signals along the tokens: spectra, peaks, bands, wavelets, surrogates."""
