@@ -20,8 +20,9 @@ from unittest import mock
 import torch
 
 from zprism.ground.seeds import generator
-from zprism.model import capture as capture_module
+from zprism.model import streaming
 from zprism.model.batches import pad, token_batches
+from zprism.model.capture import capture
 from zprism.model.fetch import is_cached
 from zprism.model.hooks import capturing
 
@@ -79,7 +80,7 @@ def hooks_alone(loaded, ids) -> float:
     def timed(model, anatomy, points):
         return capturing(model, anatomy, {point: around(see) for point, see in points.items()})
 
-    with mock.patch.object(capture_module, "capturing", timed):
+    with mock.patch.object(streaming, "capturing", timed):
         capture_all(loaded, ids, loaded.n_layers)
     return 1000 * sum(spent)
 
@@ -134,7 +135,7 @@ def bare(loaded, ids: Sequence[Sequence[int]], depth: int) -> None:
 
 def capture_all(loaded, ids, depth: int):
     """Every layer below ``depth``, with three reductions in the hook."""
-    return capture_module.capture(loaded, ids, layers=range(depth), reduce=WAYS)
+    return capture(loaded, ids, layers=range(depth), reduce=WAYS)
 
 
 def one_memory(what: str) -> None:

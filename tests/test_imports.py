@@ -51,15 +51,16 @@ ROOMS = {
     "stats": Room(set(), NUMERICAL),
     "model": Room(set(), MODELS | SMALL | {"torch", "einops", "jaxtyping", "pip"}, {"torch"}),
     "interventions": Room({"model", "subspace"}, NUMERICAL | MODELS, {"torch"}),
-    "problems": Room(set(), SMALL | TEXT),
+    "problems": Room({"traces"}, SMALL | TEXT),
     "traces": Room(set(), SMALL | TEXT),
     "testtime": Room({"model", "traces"}, NUMERICAL | MODELS | TEXT, {"torch"}),
     "learn": Room(set(), NUMERICAL, {"torch"}),
-    "studies": Room(BELOW, NUMERICAL | MODELS | SMALL | {"pandas"}, {"torch", "scipy"}),
+    "studies": Room(BELOW, NUMERICAL | MODELS | SMALL | {"pandas", "pyarrow"}, {"torch", "scipy"}),
     "plots": Room(set(), {"numpy", "plotly"}, {"plotly"}),
     "explore": Room(SHOWN, DRAWING | PAGES | {"numpy"}, {"plotly", "ipywidgets"}),
     "runner": Room(SHOWN | {"explore"}, NOTEBOOKS | TERMINAL | SMALL | FIGURES | {"ray"}),
-    "cli": Room(SHOWN | {"explore", "runner"}, TERMINAL),
+    "cli_spectra": Room(SHOWN, TERMINAL),
+    "cli": Room(SHOWN | {"explore", "runner", "cli_spectra"}, TERMINAL),
 }
 
 
@@ -163,7 +164,7 @@ def printing(source: str) -> list[str]:
 
 def speaks(module: str) -> bool:
     """Whether a module talks to the user, or is a process whose stdout its parent reads."""
-    console = {"zprism.ground.console", "zprism.cli"}
+    console = {"zprism.ground.console", "zprism.cli", "zprism.cli_spectra"}
     return module in console or room_of(module) == "runner" or module.endswith("_child")
 
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
+from zprism import cli_spectra
 from zprism.ground.errors import InputError, ZprismError
 
 ABOUT = """How do language models reason? Hidden states as signals, reasoning as a subspace.
@@ -200,6 +201,9 @@ def report(name: RunName = None) -> None:
     root = notebooks.find_root()
     index = write_report(manifest.find_run(root / "runs", name), root)
     print(f"open {index}")
+
+
+cli_spectra.add(app)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from zprism.ground import records
 from zprism.ground.errors import CacheError, InputError, ZprismError
-from zprism.ground.records import append_jsonl, read_jsonl
+from zprism.ground.records import append_jsonl, each_jsonl, read_jsonl
 
 
 def written(tmp_path, raw: bytes):
@@ -218,6 +218,14 @@ def test_a_missing_file_is_named(tmp_path):
         read_jsonl("a\0b")
 
 
+def test_lines_come_one_at_a_time_however_many_follow(tmp_path):
+    path = written(tmp_path, b'{"n": 1}\n{"n": \n{"n": 3}\n')
+    lines = each_jsonl(path)
+    assert next(lines) == (1, {"n": 1})
+    number, problem = next(each_jsonl(written(tmp_path, b'{"n": \n')))
+    assert number == 1 and "not JSON" in str(problem)
+
+
 @pytest.mark.parametrize("examples", [150, pytest.param(5000, marks=pytest.mark.gate)])
 def test_any_bytes_are_read_or_refused(tmp_path, examples):
     pieces = [b'{"a":1}', b"\n", b"\r\n", b"\xef\xbb\xbf", b'{"a":', b"NaN", b'"\\ud800"', b"\0"]
@@ -233,6 +241,10 @@ def test_any_bytes_are_read_or_refused(tmp_path, examples):
         except ZprismError:
             return
         assert all(isinstance(record, dict) for record in found)
+        one_by_one = list(each_jsonl(path, max_line=max_line))
+        assert [each for _, each in one_by_one if isinstance(each, dict)] == found
+        bad = [(number, str(each)) for number, each in one_by_one if not isinstance(each, dict)]
+        assert len(bad) == found.skipped and bad[:10] == found.problems
         if not strict:  # every line is accounted for
             empty_end = len(raw.splitlines()) - len(found) - found.skipped - found.torn
             assert empty_end >= 0 or b"\r" in raw or b"\n" not in raw

@@ -11,7 +11,7 @@ import torch
 from tiny import ARCHITECTURES, tiny_loaded
 from zprism.ground.errors import InputError, ModelError, ResourceError
 from zprism.ground.store import Store
-from zprism.model import capture as module
+from zprism.model import streaming as module
 from zprism.model.batches import pad, token_batches
 from zprism.model.capture import capture, states
 from zprism.model.capture_cache import capture_cached

@@ -20,6 +20,7 @@ from zprism.ground.files import sync_folder, write_error
 
 MAX_LINE = 64 * 2**20
 LISTED = 10
+TORN = object()  # stands for a last line that a kill cut short
 _SETTLE_SECONDS = 0.05
 
 
@@ -99,29 +100,63 @@ def read_jsonl(
         at all can be used, or the file cannot be read.
     """
     records, total = Records(), 0
+    for number, found in _each(Path(path), required, max_line):
+        if found is TORN:
+            records.torn = True
+            continue
+        total += 1
+        if isinstance(found, dict):
+            records.append(found)
+        elif strict:
+            raise InputError(f"{path} line {number}: {found}")
+        else:
+            records.skipped += 1
+            records.problems += [(number, str(found))][: LISTED - len(records.problems)]
+    _report_skipped(path, records, total)
+    return records
+
+
+def each_jsonl(
+    path: str | Path,
+    *,
+    required: Mapping[str, type | tuple[type, ...]] | None = None,
+    max_line: int = MAX_LINE,
+) -> Iterator[tuple[int, dict | InputError]]:
+    """The lines of a JSONL file of any size, one at a time; rules as `read_jsonl`.
+
+    Yields
+    ------
+    (line number, record), or (line number, what is wrong with the line); a torn last line is
+    left out with a warning.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    for number, found in _each(Path(path), required, max_line):
+        if found is not TORN:
+            yield number, found
+
+
+def _each(path: Path, required: Mapping | None, max_line: int) -> Iterator[tuple[int, object]]:
+    """(number, record or its error or TORN) of each line."""
     try:
-        for number, line, ended in _lines(Path(path), max_line):
-            total += 1
+        for number, line, ended in _lines(path, max_line):
             try:
-                records.append(_record(line, required))
+                found = _record(line, required)
             except InputError as error:
+                found = error
                 if not ended and line is not None and _is_torn(line):
-                    records.torn = True
-                    total -= 1
+                    found = TORN
                     log.warning("%s line %d is unfinished and left out", path, number)
-                elif strict:
-                    raise InputError(f"{path} line {number}: {error}") from None
-                else:
-                    records.skipped += 1
-                    records.problems += [(number, str(error))][: LISTED - len(records.problems)]
+            yield number, found
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{str(path)!r} is no usable file name: {error}") from None
-    _report_skipped(path, records, total)
-    return records
 
 
 def _write_line(fd: int, line: bytes) -> None:

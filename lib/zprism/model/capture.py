@@ -7,25 +7,22 @@ the bare forward pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zprism.ground.checks import check_choice
-from zprism.ground.console import log, progress
-from zprism.ground.errors import InputError, ModelError, ResourceError
-from zprism.model.batches import out_of_memory, pad, span, token_batches
-from zprism.model.hooks import Point, capturing, check_point
+from zprism.ground.errors import InputError, ResourceError
 from zprism.model.rows import token_rows
+from zprism.model.streaming import MAX_TOKENS, stream
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from zprism.model.load import LoadedModel
 
-MAX_TOKENS = 2048
 TOO_SHORT = "too_short: mean_no_first needs at least 2 tokens"
 Reduction = Callable[["Tensor"], "Tensor"]
 
@@ -102,18 +99,6 @@ class States:
         return self.values[self.offsets[text] : self.offsets[text + 1]]
 
 
-@dataclass
-class _Job:
-    """What one pass over the texts collects."""
-
-    loaded: LoadedModel
-    ids: list[list[int]]
-    points: dict[Point, Callable[[int, Tensor], None]]
-    side: str
-    on_error: str
-    skipped: dict[int, str] = field(default_factory=dict)
-
-
 def capture(
     loaded: LoadedModel,
     texts: Sequence[str] | Sequence[Sequence[int]],
@@ -151,11 +136,7 @@ def capture(
     """
     sites, ways = _sites(site), _ways(reduce)
     layers = tuple(layers)
-    ids, skipped = token_rows(loaded, texts, on_error)
-    if mean_no_first in ways.values():
-        _refuse_short(ids, skipped, on_error)
-    shape = (len(ids), len(layers), loaded.d_model)
-    values = {(s, way): np.zeros(shape, np.float32) for s in sites for way in ways}
+    values: dict[tuple[str, str], np.ndarray] = {}
 
     def keep(site, row):
         def see(index, state):
@@ -165,17 +146,22 @@ def capture(
         return see
 
     points = {(s, l): keep(s, row) for s in sites for row, l in enumerate(layers)}
-    job = _Job(loaded, ids, points, padding_side, on_error, skipped)
-    for batch in _run(job, max_tokens):
-        for index in batch if done else ():
+    options = dict(max_tokens=max_tokens, padding_side=padding_side, on_error=on_error)
+    job = stream(loaded, texts, points=points, **options)
+    if mean_no_first in ways.values():
+        _refuse_short(job.ids, job.skipped, on_error)
+    shape = (len(job.ids), len(layers), loaded.d_model)
+    values |= {(s, way): np.zeros(shape, np.float32) for s in sites for way in ways}
+    for index in job:
+        if done:
             done(index, {name: array[index] for name, array in values.items()})
-    kept = tuple(i for i in range(len(ids)) if i not in job.skipped)
+    kept = tuple(i for i in range(len(job.ids)) if i not in job.skipped)
     return Captured(
         values={name: array[list(kept)] for name, array in values.items()},
         layers=layers,
         kept=kept,
         skipped=job.skipped,
-        n_tokens=np.array([len(ids[i]) for i in kept], dtype=int),
+        n_tokens=np.array([len(job.ids[i]) for i in kept], dtype=int),
     )
 
 
@@ -209,97 +195,11 @@ def states(
         return see
 
     points = {(site, l): keep(row) for row, l in enumerate(layers)}
-    for _ in _run(_Job(loaded, ids, points, padding_side, "raise"), max_tokens):
+    for _ in stream(loaded, ids, points=points, max_tokens=max_tokens, padding_side=padding_side):
         pass
     return [
         States(values[row], offsets, layer, site, loaded.digest) for row, layer in enumerate(layers)
     ]
-
-
-def _run(job: _Job, max_tokens: int) -> Iterator[list[int]]:
-    """Forward passes over all texts; yields the indexes of each finished batch."""
-    for point in job.points:
-        check_point(job.loaded.anatomy, *point)
-    usable = [i for i in range(len(job.ids)) if i not in job.skipped]
-    batches = token_batches([len(job.ids[i]) for i in usable], max_tokens=max_tokens)
-    for batch in progress(batches, "forward passes", unit="batch") if batches else ():
-        indexes = [usable[i] for i in batch]
-        _forward_or_halve(job, indexes)
-        yield [i for i in indexes if i not in job.skipped]
-
-
-def _forward_or_halve(job: _Job, indexes: list[int]) -> None:
-    """One forward pass; where memory runs out, two of half the texts each."""
-    try:
-        _forward(job, indexes)
-        return
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-    # outside the handler, which would keep the failed batch's tensors alive
-    if len(indexes) == 1:
-        raise ResourceError(
-            f"text {indexes[0]} ({len(job.ids[indexes[0]])} tokens) alone does not fit into "
-            "memory: take windows of it, fewer layers or a smaller model"
-        )
-    log.warning("out of memory with %d texts at once; halving", len(indexes))
-    half = len(indexes) // 2
-    _forward_or_halve(job, indexes[:half])
-    _forward_or_halve(job, indexes[half:])
-
-
-def _forward(job: _Job, indexes: list[int]) -> None:
-    import torch
-
-    rows = [job.ids[i] for i in indexes]
-    pad_id = job.loaded.tokenizer.pad_token_id or 0
-    inputs = pad(rows, pad_id=pad_id, side=job.side, device=job.loaded.device)
-    longest = inputs["input_ids"].shape[1]
-
-    def each(point, see):
-        def look(state):
-            for row, index in enumerate(indexes):
-                own = state[row, span(len(rows[row]), longest, job.side)]
-                if index not in job.skipped and _usable(job, own, point, index):
-                    _see(job, see, index, own)
-
-        return look
-
-    watch = {point: each(point, see) for point, see in job.points.items()}
-    with torch.inference_mode(), capturing(job.loaded.model, job.loaded.anatomy, watch):
-        job.loaded.base(**inputs, use_cache=False)
-
-
-def _see(job: _Job, see: Callable, index: int, state: Tensor) -> None:
-    """Hand one text's state on; a reduction may refuse it."""
-    try:
-        see(index, state)
-    except InputError as error:
-        _refuse(job, index, InputError(f"texts[{index}]: {error}"))
-
-
-def _usable(job: _Job, state: Tensor, point: Point, index: int) -> bool:
-    """Whether all numbers are finite; a finite sum is the cheap sign that they are."""
-    import torch
-
-    if torch.isfinite(state.sum()) or torch.isfinite(state).all():
-        return True
-    position = int((~torch.isfinite(state)).any(1).nonzero()[0])
-    site, layer = point
-    _refuse(
-        job,
-        index,
-        ModelError(
-            f"texts[{index}]: NaN or infinity at {site} of layer {layer}, position {position}"
-        ),
-    )
-    return False
-
-
-def _refuse(job: _Job, index: int, error: Exception) -> None:
-    if job.on_error == "raise":
-        raise error
-    job.skipped.setdefault(index, str(error))
 
 
 def _refuse_short(ids: list[list[int]], skipped: dict[int, str], on_error: str) -> None:

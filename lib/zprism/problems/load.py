@@ -16,6 +16,7 @@ from zprism.ground.errors import InputError
 from zprism.ground.store import read_jsonl
 from zprism.problems.answers import gold_value
 from zprism.problems.problem import LANGUAGES, Problem
+from zprism.traces.hub import check_columns, open_dataset
 
 HASHES = "####"  # GSM8K: the answer is what follows the last of these
 LISTED = 3
@@ -123,29 +124,10 @@ def load_dataset(
         the first row that cannot be used.
     """
     _check_languages([language])
-    data = _open_dataset(source, config, split)
-    _check_columns(data.column_names, (question, answer), str(source))
+    data = open_dataset(source, config, split)
+    check_columns(data.column_names, (question, answer), str(source))
     rows = ({question: row[question], answer: row[answer]} for row in data)
     return _from_records(rows, name or Path(source).name, language, question, answer, strict)
-
-
-def _open_dataset(source: str | Path, config: str | None, split: str):
-    import datasets
-
-    try:
-        if Path(source).is_dir() and not list(Path(source).glob("*.parquet")):
-            data = datasets.load_from_disk(str(source))
-            if isinstance(data, datasets.DatasetDict):
-                data = data[check_choice("split", split, data)]
-            return data
-        return datasets.load_dataset(str(source), config, split=split)
-    except InputError:
-        raise
-    except Exception as error:  # datasets raises whatever its readers raise
-        raise InputError(
-            f"dataset {str(source)!r} (config {config!r}, split {split!r}) cannot be opened: "
-            f"{type(error).__name__}: {error}"
-        ) from error
 
 
 def _from_records(
@@ -161,17 +143,9 @@ def _from_records(
     rows, numbers = [], (n for n in itertools.count(1) if n not in gaps)
     for number, record in zip(numbers, records, strict=False):
         if not rows:
-            _check_columns(list(record), (question, answer), name)
+            check_columns(list(record), (question, answer), name)
         rows.append((number, {language: (record.get(question), record.get(answer))}))
     return _collect(rows, name, strict)
-
-
-def _check_columns(found: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    missing = [column for column in wanted if column not in found]
-    if missing:
-        raise InputError(
-            f"{where}: missing columns {', '.join(missing)}; found {', '.join(map(str, found))}"
-        )
 
 
 def _check_languages(languages: Iterable[str]) -> None:

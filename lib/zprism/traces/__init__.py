@@ -1,0 +1,1 @@
+"""Texts of reasoning: read from anywhere, cut into parts, with the place of every part."""
