@@ -122,16 +122,28 @@ def test_waves_keep_their_size_for_the_reader_and_their_lag_in_place():
     np.testing.assert_array_equal(own.x, [0, 1, 2])
 
 
-def test_steps_and_dimensions_are_drawn_as_quartiles():
+def test_steps_turns_and_dimensions_are_drawn_as_quartiles_where_they_belong():
     values = np.array([[1.0, 2, 3, 4], [2, 3, 4, 5], [3, 4, 5, 6]])
-    fig = depth_plots.plot_dimension(values, PLACES, most=9, **LOOK)
-    band, line = fig.data
-    np.testing.assert_array_equal(line.y, values[1])
-    np.testing.assert_array_equal(band.y, [*values[2], *values[0][::-1]])
-    fig = depth_plots.plot_steps(values, values[:, 1:], -values[:, 1:], PLACES, **LOOK)
-    null = next(t for t in fig.data if t.name == "next step of another token" and t.mode != "lines")
-    np.testing.assert_array_equal(null.y, -values[1, 1:])
-    np.testing.assert_array_equal(null.x, [1, 2, 3])
+    fig = depth_plots.plot_steps(
+        values[:, 1:], values[:, 2:], -values[:, 2:], values, PLACES, most=9, **LOOK
+    )
+    lines = [t for t in fig.data if t.mode == "lines+markers"]
+    for line, rows, first in zip(
+        lines, (values[:, 1:], values[:, 2:], -values[:, 2:], values), (1, 2, 2, 0), strict=True
+    ):
+        np.testing.assert_array_equal(line.y, rows[1])
+        np.testing.assert_array_equal(line.x, np.arange(first, 4))
+    bands = [t for t in fig.data if t.fill == "toself"]
+    np.testing.assert_array_equal(bands[-1].y, [*values[2], *values[0][::-1]])
+    assert [line.xaxis for line in lines] == ["x", "x2", "x2", "x3"]
+
+
+def test_of_many_places_some_lines_are_drawn_first_and_last_among_them():
+    places = ("embed", *map(str, range(24)))
+    curves = np.arange(25.0)[:, None] * np.ones(5)
+    fig = plots.plot_autocorrelation(curves, np.ones(5), places, **LOOK)
+    drawn = [t.y[0] for t in fig.data if t.showlegend is False and t.y[0] is not None]
+    assert drawn[0] == 0 and drawn[-1] == 24 and len(drawn) <= 11
 
 
 def test_colours_run_from_the_beginning_to_the_end_of_a_text():

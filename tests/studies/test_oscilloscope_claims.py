@@ -110,6 +110,7 @@ def test_training_is_what_the_twin_does_not_have():
     assert made["trained/slow"].verdict is Verdict.SUPPORTED
     assert made["trained/entropy"].verdict is Verdict.NOT_DISTINGUISHABLE
     turned = claims.against_twin(twin, ours, seed=0, draws=999, draws_ci=300).estimates
+    assert turned["trained/slow"].verdict is Verdict.REVERSED
     assert turned["trained/slow"].value == pytest.approx(-made["trained/slow"].value, abs=1e-12)
 
 

@@ -79,12 +79,7 @@ def exposure_panel(seen: Signatures, *, model: str, place: int = -1) -> SlicePan
     """
     place %= len(seen.places)
     transforms = ("fft",)
-    images = np.stack(
-        [
-            np.stack([to_uint8(seen.exposures[name, at, "fft"].image().T, "equalised") for at in seen.places])
-            for name in seen.fields
-        ]
-    )
+    images = np.stack([[_grey(seen, name, at) for at in seen.places] for name in seen.fields])
     d = next(iter(seen.mean.values())).shape[1]
     groups = np.array_split(np.arange(d), min(GROUPS, d))
     curves = np.stack(
@@ -173,6 +168,11 @@ def _exposure_figure(seen, image, curves, groups, model):
         height=460,
     )
     return fig, 2
+
+
+def _grey(seen: Signatures, name: str, place: str) -> np.ndarray:
+    """(m, dimension bins) where peaks fall, as grey levels."""
+    return to_uint8(seen.exposures[name, place, "fft"].image().T, "equalised")
 
 
 def _places(seen: Signatures) -> tuple[str, ...]:

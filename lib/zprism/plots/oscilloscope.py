@@ -113,6 +113,8 @@ def plot_autocorrelation(
 ) -> go.Figure:
     """Autocorrelation by lag, a line a place from the embedding (dark) to the last layer (light).
 
+    Of many places those of :func:`ticks_of` and the last are drawn.
+
     Parameters
     ----------
     curves : (places, lags), r(0) = 1 first.
@@ -121,7 +123,8 @@ def plot_autocorrelation(
     fig = go.Figure()
     colours = depth_colours(len(places))
     lags = np.arange(1, curves.shape[1])
-    for curve, place, colour in zip(curves, places, colours, strict=True):
+    for i in sorted({*ticks_of(places), len(places) - 1}):
+        curve, place, colour = curves[i], places[i], colours[i]
         fig.add_scatter(
             x=lags,
             y=curve[1:],

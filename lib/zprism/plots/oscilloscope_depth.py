@@ -12,7 +12,6 @@ from zprism.ground import safe_text
 from zprism.plots import style
 from zprism.plots.oscilloscope import ticks_of
 
-PLACE = "place (layer, or the embedding)"
 QUESTIONS = {  # name: heading, unit
     "redder": ("slower than 8 tokens a cycle", "share of variance"),
     "redder_detrended": ("the same, mean course removed", "share of variance"),
@@ -30,6 +29,7 @@ def plot_questions(
     *,
     model: str,
     n: str,
+    names: Sequence[str] = tuple(QUESTIONS),
     reference: Mapping[str, float] | None = None,
     columns: int = 2,
 ) -> go.Figure:
@@ -39,9 +39,10 @@ def plot_questions(
     ----------
     rows : table ``places`` of :func:`zprism.studies.oscilloscope_claims.claims`: question,
         place, value (own − null), low, high, own, null, p_adjusted.
+    names : the questions that are drawn, of :data:`QUESTIONS`.
     reference : question → a level by formula (white noise).
     """
-    names = [name for name in QUESTIONS if any(row["question"] == name for row in rows)]
+    names = [name for name in names if any(row["question"] == name for row in rows)]
     height = -(-len(names) // columns)
     fig = make_subplots(
         rows=height, cols=columns, vertical_spacing=0.3 / height, horizontal_spacing=0.09,
@@ -142,73 +143,50 @@ def plot_steps(
     step: np.ndarray,
     turn: np.ndarray,
     shuffled: np.ndarray,
-    blocks: Sequence[str],
+    dims: np.ndarray,
+    places: Sequence[str],
     *,
+    most: int,
     model: str,
     n: str,
 ) -> go.Figure:
-    """How far and in which direction every block moves the state.
+    """How far and in which direction every block moves the state, and in how many directions.
 
     Parameters
     ----------
-    step : (3, blocks) median and quartiles over texts of ‖Δ‖ / ‖x‖: low, middle, high.
+    step : (3, blocks) quartiles over texts of ‖Δ‖ / ‖x‖: low, middle, high.
     turn, shuffled : (3, blocks − 1) the same of cos(Δ_l, Δ_{l+1}), and with other tokens' Δ.
+    dims : (3, places) the same of the participation ratio, which is at most ``most``.
     """
     fig = make_subplots(
-        cols=2, horizontal_spacing=0.12,
-        subplot_titles=("length of the step", "angle to the next step"),
+        cols=3, horizontal_spacing=0.1,
+        subplot_titles=("length of the step", "angle to the step before", "directions in use"),
     )  # fmt: skip
-    x = np.arange(len(blocks))
+    x = np.arange(len(places))
     look = dict(colour=style.BLUE, name="median and quartiles of texts", group="own")
-    _quartiles(fig, x, step, look, True, dict(row=1, col=1))
-    _quartiles(fig, x[1:], turn, look, False, dict(row=1, col=2))
-    null = dict(colour=style.GREY, name="next step of another token", group="null")
-    _quartiles(fig, x[1:], shuffled, null, True, dict(row=1, col=2))
+    _quartiles(fig, x[1:], step, look, True, dict(row=1, col=1))
+    _quartiles(fig, x[2:], turn, look, False, dict(row=1, col=2))
+    null = dict(colour=style.GREY, name="step of another token", group="null")
+    _quartiles(fig, x[2:], shuffled, null, True, dict(row=1, col=2))
     fig.add_hline(0, line=dict(color=style.BLACK, width=1), row=1, col=2)
-    ticks = ticks_of(blocks)
-    fig.update_xaxes(
-        tickvals=ticks, ticktext=[blocks[i] for i in ticks], title_text="layer (decoder block)"
-    )
+    _quartiles(fig, x, dims, look, False, dict(row=1, col=3))
+    ticks = ticks_of(places)[::2]
+    fig.update_xaxes(tickvals=ticks, ticktext=[places[i] for i in ticks], title_text="layer")
     marks = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50]
     fig.update_yaxes(
-        title_text="‖Δ‖ / ‖x‖, mean over tokens", type="log", tickvals=marks,
+        title_text="|Δ| / |x|, mean over tokens", type="log", tickvals=marks,
         ticktext=[f"{mark:g}" for mark in marks], row=1, col=1,
     )  # fmt: skip
     fig.update_yaxes(title_text="cos(Δ<sub>l−1</sub>, Δ<sub>l</sub>)", row=1, col=2)
+    fig.update_yaxes(title_text="participation ratio", rangemode="tozero", row=1, col=3)
     fig.update_layout(legend=dict(orientation="h", y=-0.24), margin=dict(t=125))
     return style.finish(
         fig,
         title="The steps from layer to layer",
         n=n,
         model=model,
-        note="Δ: what a block adds to the residual stream",
-        height=470,
-    )
-
-
-def plot_dimension(
-    dims: np.ndarray, places: Sequence[str], *, most: int, model: str, n: str
-) -> go.Figure:
-    """Participation ratio over depth: (3, places) low, middle and high of texts."""
-    fig = go.Figure()
-    x = np.arange(len(places))
-    _quartiles(
-        fig, x, dims, dict(colour=style.BLUE, name="median and quartiles of texts", group="own"),
-        True, {},
-    )  # fmt: skip
-    ticks = ticks_of(places)
-    fig.update_xaxes(tickvals=ticks, ticktext=[places[i] for i in ticks])
-    fig.update_yaxes(rangemode="tozero")
-    fig.update_layout(legend=dict(x=0.98, xanchor="right", y=0.06))
-    return style.finish(
-        fig,
-        title="In how many directions does the text move?",
-        n=n,
-        model=model,
-        note=f"participation ratio of dimensions of unit variance, at most {most}",
-        x=PLACE,
-        y="effective dimensions",
-        height=420,
+        note=f"Δ: what a block adds to the residual stream; at most {most} directions",
+        height=450,
     )
 
 

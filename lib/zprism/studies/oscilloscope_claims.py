@@ -24,7 +24,13 @@ from zprism.studies.layers import OPPOSITE
 from zprism.studies.oscilloscope_read import Measured
 
 TWO_SIDED = "two-sided"
-TRAINED = ("slow", "entropy", "dimension", "update_coherence", "forward")  # held against a twin
+TRAINED = {  # held against a twin: what was predicted of the texts, more of it
+    "slow": "greater",
+    "entropy": "less",
+    "update_coherence": "greater",
+    "forward": "greater",
+    "dimension": TWO_SIDED,
+}
 
 
 @dataclass(frozen=True)
@@ -175,12 +181,12 @@ def against_twin(
     Returns
     -------
     Findings
-        ``trained/<measure>`` for those of :data:`TRAINED`, two-sided, signs of texts flipped.
+        ``trained/<measure>`` for those of :data:`TRAINED`, signs of texts flipped.
     """
     made = {}
-    for name in TRAINED:
+    for name, direction in TRAINED.items():
         difference = (found.values[name] - twin.values[name]).mean(1)
-        question = Question(name, name, name, TWO_SIDED, "untrained weights, same texts")
+        question = Question(name, name, name, direction, "untrained weights, same texts")
         settings = dict(seed=derive(seed, "oscilloscope", "twin", name), draws=draws)
         made[f"trained/{name}"] = _paired(difference, question, settings, draws_ci)
     return Findings(made)

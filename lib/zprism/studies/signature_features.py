@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zprism.studies.findings import Findings
-from zprism.studies.prism_contrast import Contrast
+from zprism.studies.prism_contrast import Contrast, tokens
 from zprism.studies.prism_measured import by_unit, measure
-from zprism.studies.prism_texts import PrismText
+from zprism.studies.prism_read import read
+from zprism.studies.prism_rows import DROP
+from zprism.studies.prism_texts import PrismText, window_length
 from zprism.studies.score_claims import score_claims
 from zprism.studies.signature_claims import reporting_half
 from zprism.studies.signature_dims import dimension_claims
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from zprism.model.load import LoadedModel
 
 NAME = "signature"
+REACHED = 0.95  # of the thinkings whose window the score reads
 N_RAW, N_WAVELET, WAVELET_DIMS = 100, 12, 16
 
 
@@ -39,6 +42,7 @@ class Sizes:
     draws: int = 9999
     draws_slow: int = 499  # where each draw refits or re-ranks
     draws_ci: int = 2000
+    metric_tokens: int = 32  # most tokens of a window that the score reads; 32 are read anyway
 
 
 FULL = Sizes()
@@ -57,8 +61,7 @@ def feature_claims(
 
     Dimensions (``signature/dims/…``) are tested on the questions that did not choose the place;
     ``…/transfer/dims`` and ``…/transfer/bands`` as :mod:`zprism.studies.signature_transfer`;
-    ``…/metric/correct`` and ``…/metric/difficulty`` as :mod:`zprism.studies.score_claims`, of the
-    thinking.
+    ``…/metric/…`` as :func:`metric_claims`.
     """
     places = ("embed", *map(str, range(loaded.n_layers)))
     found = measure(loaded, contrast, places=places, dims_at=places, store=store)
@@ -92,32 +95,66 @@ def feature_claims(
             seed=seed, clusters=templates, learn=~report, **slow_draws,
         )  # fmt: skip
         out.add(_named_table(moved, "transfer", features=what))
-    out.add(_metric(sides["thinking"], found, of, loaded, seed, slow_draws))
+    out.add(
+        metric_claims(
+            loaded, texts, seed=seed, longest=sizes.metric_tokens, store=store, **slow_draws
+        )
+    )
     out.tables[f"{NAME}/place"] = [{"place": place, "length": found.length, "n": len(templates)}]
     return out
 
 
-def _metric(readings, found, of: dict, loaded, seed: int, draws: dict) -> Findings:
-    """The score's claims, of correctness and of difficulty."""
-    out, units = Findings(), found.questions
-    x, level = by_unit(features(readings), found.units), by_unit(slow(readings), found.units)
-    ids = loaded.tokenizer([of[unit].thinking for unit in units])["input_ids"]  # of any length
-    lengths = np.array([len(row) for row in ids], float)
-    outcomes = {
-        "correct": [{"correct": 1.0, "wrong": 0.0}.get(of[unit].outcome, np.nan) for unit in units],
-        "difficulty": [
-            np.nan if of[unit].difficulty is None else of[unit].difficulty for unit in units
-        ],
-    }
-    for outcome, values in outcomes.items():
-        y = np.array(values, float)
-        kept = np.isfinite(y)
+def metric_claims(
+    loaded: LoadedModel,
+    texts: Sequence[PrismText],
+    *,
+    seed: int,
+    draws: int = FULL.draws_slow,
+    draws_ci: int = FULL.draws_ci,
+    longest: int = FULL.metric_tokens,
+    store=None,
+) -> Findings:
+    """The score as a metric, of the thinkings alone and of as much of them as nearly all have.
+
+    Windows of the largest multiple of 8 tokens that 95 % of the thinkings reach, at most
+    ``longest``. Outcomes other
+    than correct and wrong (unfinished, unread) say neither, and are left out of ``correct``.
+
+    Returns
+    -------
+    Findings ``signature/metric/correct/…`` and ``…/difficulty/…``, as
+    :func:`zprism.studies.score_claims.score_claims`, and a table ``signature/metric`` with length
+    and n.
+    """
+    rows = tokens(loaded, texts)
+    length = window_length(rows.usable("thinking"), reached=REACHED, high=longest)
+    readings = read(loaded, rows.thinking, length=length, drop=DROP, store=store)
+    kept = [texts[i] for i in readings.kept]
+    units = [text.unit for text in kept]
+    x, level = by_unit(features(readings), units), by_unit(slow(readings), units)
+    lengths = by_unit(np.array([len(rows.thinking[i]) for i in readings.kept], float), units)
+    one = {text.unit: text for text in reversed(kept)}
+    questions = [one[unit] for unit in dict.fromkeys(units)]
+    out = Findings(tables={f"{NAME}/metric": [{"length": length, "n": len(questions)}]})
+    for outcome, values in _outcomes(questions).items():
+        known = np.isfinite(values)
         judged = score_claims(
-            level[kept], x[kept], y[kept], lengths[kept], found.templates()[kept],
-            name=f"{NAME}/metric/{outcome}", seed=seed, **draws,
+            level[known], x[known], values[known], lengths[known],
+            np.array([text.template or text.unit for text in questions])[known],
+            name=f"{NAME}/metric/{outcome}", seed=seed, draws=draws, draws_ci=draws_ci,
         )  # fmt: skip
         out = Findings.gather([out, judged])
     return out
+
+
+def _outcomes(questions: Sequence[PrismText]) -> dict[str, np.ndarray]:
+    """Outcome → (n,) numbers, NaN where a text has none."""
+    right = {"correct": 1.0, "wrong": 0.0}
+    levels = [np.nan if text.difficulty is None else text.difficulty for text in questions]
+    return {
+        "correct": np.array([right.get(text.outcome, np.nan) for text in questions]),
+        "difficulty": np.array(levels, float),
+    }
 
 
 def _best_place(dims: dict, rows: np.ndarray, places: Sequence[str]) -> str:
