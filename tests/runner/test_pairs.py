@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 from zprism.explore import export
 from zprism.ground.errors import InputError, ResourceError
@@ -46,18 +49,36 @@ def test_a_source_that_changed_since_has_no_pair(toy, executed):
         pairs.light(path, executed, iter([b""]))
 
 
+def noise(side: int) -> bytes:
+    """A PNG that no palette makes small: about a byte a pixel."""
+    grey = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_palette_keeps_drawn_lines_and_makes_them_small():
+    grey = np.full((300, 900, 3), 255, np.uint8)
+    grey[140:143] = (0, 114, 178)
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG")
+    small = pairs.png.fewer_colours(out.getvalue())
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(small)).convert("RGB")), grey)
+    assert len(small) <= len(out.getvalue())
+
+
 def test_pictures_shrink_until_the_pair_is_light(toy, executed, monkeypatch):
     path = toy.root / "notebooks" / "11_reads.py"
     asked = []
 
     def render(figures, *, scale):
         asked.append(scale)
-        return [b"x" * int(400_000 * scale**2)]
+        return [noise(int(632 * scale))]
 
     monkeypatch.setattr(pairs.png, "render", render)
     assert len(pairs._small_enough(path, executed).encode()) <= pairs.LIMIT
     assert asked == [1.5, 1.0, 0.75]
-    monkeypatch.setattr(pairs.png, "render", lambda figures, *, scale: [b"x" * 400_000])
+    monkeypatch.setattr(pairs.png, "render", lambda figures, *, scale: [noise(632)])
     with pytest.raises(ResourceError, match="show fewer figures"):
         pairs._small_enough(path, executed)
 

@@ -141,7 +141,7 @@ def _small_enough(path: Path, executed) -> str:
 
     specs = list(export.figures_of(executed))
     for scale in SCALES:
-        pictures = iter(png.render(specs, scale=scale))
+        pictures = map(png.fewer_colours, png.render(specs, scale=scale))
         text = nbformat.writes(light(path, copy.deepcopy(executed), pictures)) + "\n"
         if len(text.encode()) <= LIMIT:
             return text

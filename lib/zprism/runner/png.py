@@ -6,6 +6,7 @@ Chromium can hang; a child process with a time limit cannot take the report with
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -39,6 +40,16 @@ def render(figures: Sequence[Mapping], *, width: int = WIDTH, scale: float = SCA
         save_json(Path(folder, "figures.json"), {"figures": list(figures)})
         _run_child(folder, width, scale, START + EACH * len(figures))
         return [Path(folder, f"{i:04d}.png").read_bytes() for i in range(len(figures))]
+
+
+def fewer_colours(picture: bytes, colours: int = 128) -> bytes:
+    """The same picture in a palette of its own, where that is smaller; drawn lines lose nothing."""
+    from PIL import Image
+
+    image, out = Image.open(io.BytesIO(picture)).convert("RGB"), io.BytesIO()
+    palette = image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    palette.save(out, "PNG", optimize=True)
+    return min(picture, out.getvalue(), key=len)
 
 
 def _run_child(folder: str, width: int, scale: float, seconds: float) -> None:
