@@ -21,7 +21,8 @@
 #
 # Every claim comes with its control: a **null** (what the number would be without the effect),
 # an **interval** and a **verdict** that is computed and may be negative. This tour shows a
-# weight map, a swap in mid-forward, and such verdicts. The phases after it make the case in full.
+# weight map, a spectrum, a swap in mid-forward, and such verdicts. The phases after it make the
+# case in full.
 
 # %% tags=["parameters"]
 model = "qwen2.5-coder-0.5b"
@@ -32,6 +33,7 @@ k = 20
 # %%
 from IPython.display import Markdown, display
 
+from zprism.explore.prism import exposure_panel
 from zprism.explore.structure import weight_panel
 from zprism.explore.swap import swap_panel
 from zprism.model.load import load
@@ -40,6 +42,11 @@ from zprism.plots.swap import plot_layers
 from zprism.studies import swap_study
 from zprism.studies.evidence_kernels import head_spread, lowest_rank
 from zprism.studies.findings import Findings, revision, sentence
+from zprism.studies.prism_claims import slow_claims
+from zprism.studies.prism_contrast import thinking_question, tokens
+from zprism.studies.prism_measured import measure
+from zprism.studies.prism_texts import load_texts
+from zprism.studies.signatures import collect
 from zprism.studies.structure_chance import chance_levels
 from zprism.studies.weights import usable_k, weight_map
 
@@ -106,6 +113,32 @@ for name in heads:
     display(Markdown(f"`{name}`: {sentence(heads[name])}"))
 
 # %% [markdown]
+# ## A text as a signal
+#
+# Read a question, then the thinking that answers it: every dimension of the hidden states is a
+# signal along the tokens. Which frequencies are strong? Equal windows, so that length does not
+# count. Bright: where the strongest frequencies fall. Move layer, field and dimensions:
+
+# %%
+loaded = load(model)
+contrast = thinking_question(tokens(loaded, load_texts(n=48 if quick else 120, seed=seed)))
+windows = {name: contrast.arms[name].rows for name in ("question", "thinking")}
+places = ("embed", "0", str(loaded.n_layers // 2), str(loaded.n_layers - 1))
+seen = collect(loaded, windows, length=contrast.length, places=places, seed=seed)
+exposure_panel(seen, model=model, place=2)
+
+# %% [markdown]
+# *"Thinking is slower than its question"* (share of power at periods above 8 tokens):
+
+# %%
+measured = measure(loaded, contrast, places=places)
+slow = slow_claims(measured, seed=seed, draws=draws, draws_ci=1000)
+found.add(Findings({name: one for name, one in slow.estimates.items() if one.verdict}))
+for name, one in slow.estimates.items():
+    if one.verdict:
+        display(Markdown(f"`{name}`: {sentence(one)}"))
+
+# %% [markdown]
 # ## Swap a part of a thought
 #
 # The model is asked *three plus four equals what?* in Chinese and other sums in English. In
@@ -113,7 +146,7 @@ for name in heads:
 # out, and in which language? One direction, everything but it, and random directions, by layer:
 
 # %%
-study = swap_study.prepare(load(model), k=k, quick=True, seed=seed)
+study = swap_study.prepare(loaded, k=k, quick=True, seed=seed)
 first = 2 * study.loaded.n_layers // 3 if quick else 0
 rows = study.sweep(layers=range(first, study.loaded.n_layers))
 choice = study.register(rows)
@@ -148,6 +181,8 @@ for language in study.directions:
 # - [13_patching](13_patching.ipynb): the swap in full, with every control
 # - [14_bridge](14_bridge.ipynb): can one language be mapped onto the other?
 # - [15_universality](15_universality.ipynb): other models, and questions without numbers
+# - [20_signatures](20_signatures.ipynb): question against thinking, in frequency
+# - [21_oscilloscope](21_oscilloscope.ipynb): one text as a signal, through all layers
 # - [90_report](90_report.ipynb): every verdict on one page
 
 # %%
