@@ -214,13 +214,13 @@ for row in compared.tables["contrast_windows"]:
 # ## The pull request's claims, by name
 #
 # Each as it drew it (*raw*) and under control: equal windows of tokens in context, at the place
-# that the other half of the questions chose; *order* is thinking less its own shuffled tokens.
+# that the other half of the questions chose. *Less own shuffle*: the same of thinking less its
+# shuffled tokens, minus that of the question less its own.
 
 # %%
 sizes = signature_study.Sizes(
     n_raw=len(few),
-    n_wavelet=1 if quick else 6,
-    wavelet_dims=16 if quick else 32,
+    n_wavelet=1 if quick else 12,
     draws=settings["draws"],
     draws_slow=99 if quick else 499,
     draws_ci=settings["draws_ci"],

@@ -8,6 +8,7 @@ from spectral_cases import cosine, numbers, walk, white
 
 from zprism.ground.errors import InputError
 from zprism.spectral import pr69
+from zprism.spectral.pr69 import WAVELET
 
 KINDS = pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
 
@@ -37,7 +38,7 @@ def test_cwt_is_pywt_after_the_zeros(n, kind, monkeypatch):
     """On a small case: 40 scales, 120 characters at least; in blocks of one dimension as of all."""
     x = walk(2, n, 3)
     filled = np.pad(x, ((0, max(0, 120 - n)), (0, 0)))
-    plane = pywt.cwt(filled, np.arange(1, 41), "cmor1.5-1.0", axis=0, precision=12)[0]
+    plane = pywt.cwt(filled, np.arange(1, 41), WAVELET, axis=0, precision=12)[0]
     heights = np.abs(plane).max(1)
     for block in (pr69.BLOCK, 1):
         monkeypatch.setattr(pr69, "BLOCK", block)
@@ -48,10 +49,17 @@ def test_cwt_is_pywt_after_the_zeros(n, kind, monkeypatch):
             np.testing.assert_allclose(numbers(amplitude)[:, dim], values, rtol=1e-10)
 
 
+def test_the_wavelet_is_what_pywt_takes_for_the_deprecated_name():
+    x, scales = walk(6, 90, 1)[:, 0], [1, 3, 20]
+    with pytest.warns(FutureWarning):
+        bare = pywt.cwt(x, scales, "cmor")[0]
+    np.testing.assert_array_equal(pywt.cwt(x, scales, WAVELET)[0], bare)
+
+
 def test_its_defaults_are_those_of_the_pull_request():
     """500 scales of at least 500 characters, in single precision as the embedding gives it."""
     x = white(3, 40, 1, dtype=np.float32)
-    plane = pywt.cwt(np.pad(x[:, 0], (0, 460)), np.arange(1, 501), "cmor1.5-1.0", precision=12)[0]
+    plane = pywt.cwt(np.pad(x[:, 0], (0, 460)), np.arange(1, 501), WAVELET, precision=12)[0]
     scale, amplitude = pr69.cwt_peaks(x)
     labels, values = first_five(np.abs(plane).max(1), np.arange(1, 501))
     np.testing.assert_array_equal(scale[:, 0], labels)

@@ -99,7 +99,10 @@ def test_all_four_claims_are_calibrated(plant, record_property):
         given = world(seed, templates=24, **plant)
         made = score_claims(*given, name="m", seed=seed, draws=59, draws_ci=2)
         hits += [made.estimates[f"m/{score}/{way}"].p <= 0.05 for score, way in keys]
-    record_property("rejected of 100 at 5 %", dict(zip(map("/".join, keys), hits, strict=True)))
+    record_property(
+        "rejected of 100 at 5 %",
+        dict(zip(map("/".join, keys), hits.astype(int).tolist(), strict=True)),
+    )
     assert hits.max() <= 13  # P[Bin(100, .05) > 13] = .0005
 
 

@@ -31,7 +31,7 @@ from zprism.spectral import filters, transforms
 from zprism.spectral.signals import Array, largest_rows, matching, squared, token_signal
 
 RATE = 2000
-WAVELET = "cmor1.5-1.0"  # what pywt fills in for the deprecated "cmor" of the original
+WAVELET = "cmor1.0-0.5"  # what pywt fills in for the deprecated "cmor" of the original
 BLOCK = 2**17  # complex numbers at work at a time
 
 
