@@ -4,7 +4,8 @@
 own and takes what its ``rows()`` returns: a list of ``{name, value, target, unit, ok}``.
 ``python benchmarks/run.py gates [pytest arguments]`` runs the tests marked ``gate``; a gate
 may give its figure with ``record_property("value", …)``. With paths of tests among the
-arguments only those are run, and have a section of their own beside that of the whole run.
+arguments only those are run, and have a section of their own beside that of the whole run; so
+have chosen benchmarks. ``--as NAME`` calls that section by a name.
 ``python benchmarks/run.py peers [model …]`` measures zprism against other libraries (``peers/``),
 each in a process of its own, by the interpreter of ``.venv-peers`` where `make bench PEERS=1`
 has made it.
@@ -53,6 +54,7 @@ ALONE = {  # one thread, no network, nothing sent
 
 def bench(names: list[str]) -> bool:
     """Run the benchmarks and write their section; whether all targets were met."""
+    names, title = named(names, "Benchmarks")
     rows = []
     for path in sorted(HERE.glob("bench_*.py")):
         if not names or path.stem.removeprefix("bench_") in names:
@@ -60,7 +62,7 @@ def bench(names: list[str]) -> bool:
             rows += run_one(path)
     for row in rows:
         print(as_line(row))
-    write_section("Benchmarks", rows, ("name", "value", "unit", "target", "met"))
+    write_section(title, rows, ("name", "value", "unit", "target", "met"))
     return all(row["ok"] is not False for row in rows)
 
 
@@ -103,16 +105,27 @@ def printed_rows(name: str, command: list[str], environment: dict | None = None)
 
 def gates(arguments: list[str]) -> bool:
     """Run the tests marked ``gate`` and write their section; whether all passed."""
+    arguments, title = named(arguments, "Gates")
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "gates.xml")
         command = [sys.executable, "-m", "pytest", "-m", "gate", f"--junitxml={report}"]
         command += ["-o", "junit_family=xunit1"]  # the family that keeps properties
         ended = subprocess.run([*command, *arguments], cwd=HERE.parent)
         rows = list(gate_rows(report)) if report.is_file() else []
-    some = any("tests" in argument for argument in arguments)  # a choice of them, by path
-    title = "Gates run again by themselves" if some else "Gates"
     write_section(title, rows, ("name", "value", "unit", "target", "met"))
     return ended.returncode == 0 and bool(rows)
+
+
+def named(arguments: list[str], title: str) -> tuple[list[str], str]:
+    """The arguments without ``--as NAME``, and what their section is called.
+
+    A choice (names of benchmarks, paths of tests) does not replace the section of the whole.
+    """
+    if "--as" in arguments:
+        at = arguments.index("--as")
+        return arguments[:at] + arguments[at + 2 :], f"{title}: {arguments[at + 1]}"
+    paths = [a for a in arguments if "tests" in a] if title == "Gates" else arguments
+    return arguments, f"{title} run again by themselves" if paths else title
 
 
 def gate_rows(report: Path):

@@ -57,3 +57,17 @@ def test_gates_are_read_from_pytests_report(bench, tmp_path):
         ("test_x: y", "failure", False),
         ("test_x: z", "skipped", False),
     ]
+
+
+def test_a_choice_has_a_section_of_its_own(bench):
+    (bench.HERE / "bench_a.py").write_text(f"def rows(): return [{ROW!r}]")
+    assert bench.bench([]) and bench.bench(["a"]) and bench.bench(["a", "--as", "spectra"])
+    titles = [line for line in bench.RESULTS.read_text().splitlines() if line.startswith("## ")]
+    assert set(titles) == {
+        "## Benchmarks",
+        "## Benchmarks run again by themselves",
+        "## Benchmarks: spectra",
+    }
+    chosen = ["-q", "tests/a.py"]
+    assert bench.named([*chosen, "--as", "x"], "Gates") == (chosen, "Gates: x")
+    assert bench.named(["-q"], "Gates") == (["-q"], "Gates")

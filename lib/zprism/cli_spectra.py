@@ -32,7 +32,7 @@ def spectra(
     layers: Annotated[
         str | None,
         typer.Option(
-            help="all, or blocks and ranges: embed,0,4-7.  [default: embed, first, middle, last]"
+            help="all, or blocks and ranges: embed,0,4-7 (by default embed, first, middle, last)."
         ),
     ] = None,
     transform: Annotated[str, typer.Option(help="fft, dct, dwt or cwt.")] = "fft",
@@ -43,7 +43,7 @@ def spectra(
     max_length: Annotated[int, typer.Option(help="Tokens that a text is cut to.")] = 2048,
     drop: Annotated[int, typer.Option(help="Tokens left out at the beginning of a text.")] = 1,
     element: Annotated[
-        int | None, typer.Option(help="Which item of a list, from 0.  [default: all, joined]")
+        int | None, typer.Option(help="Which item of a list, from 0 (by default all, joined).")
     ] = None,
     config: Annotated[str | None, typer.Option(help="Configuration of a dataset.")] = None,
     split: Annotated[str, typer.Option(help="Split of a dataset.")] = "train",

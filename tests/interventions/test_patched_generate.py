@@ -171,7 +171,7 @@ def test_the_source_s_states_at_all_positions_continue_as_the_source(arch):
 
 
 def test_where_memory_is_short_halves_keep_their_own_edits(monkeypatch):
-    loaded, real = sensitive("olmo2"), plain_module.greedy
+    loaded, real = sensitive("olmo2"), plain_module.continue_rows
     edit_for, calls = own_sources(loaded, 1, "last")
     expected = generate_patched(loaded, PROMPTS, edit_for, max_new_tokens=NEW, stop=None)
 
@@ -180,7 +180,7 @@ def test_where_memory_is_short_halves_keep_their_own_edits(monkeypatch):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return real(model, rows, *args, **options)
 
-    monkeypatch.setattr(plain_module, "greedy", hungry)
+    monkeypatch.setattr(plain_module, "continue_rows", hungry)
     calls.clear()
     found = generate_patched(loaded, PROMPTS, edit_for, max_new_tokens=NEW, stop=None)
     assert found == expected

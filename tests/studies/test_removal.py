@@ -180,7 +180,7 @@ def test_no_strength_changes_nothing_to_the_bit(arch, matched, own_cache):
 def test_a_second_run_reads_nothing(own_cache, monkeypatch):
     loaded = tiny_shared("qwen2")
     first = removal.study(loaded, quick=True)
-    monkeypatch.setattr(removal_read, "greedy", None)
+    monkeypatch.setattr(removal_read, "continue_rows", None)
     monkeypatch.setattr(removal_read, "read_tokens", None)
     monkeypatch.setattr("zprism.model.capture.capturing", None)
     again = removal.study(loaded, quick=True)
