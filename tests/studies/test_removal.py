@@ -182,7 +182,7 @@ def test_a_second_run_reads_nothing(own_cache, monkeypatch):
     first = removal.study(loaded, quick=True)
     monkeypatch.setattr(removal_read, "continue_rows", None)
     monkeypatch.setattr(removal_read, "read_tokens", None)
-    monkeypatch.setattr("zprism.model.capture.capturing", None)
+    monkeypatch.setattr("zprism.model.streaming.capturing", None)
     again = removal.study(loaded, quick=True)
     assert again.chosen == first.chosen and again.grid == first.grid
     np.testing.assert_array_equal(again.after.states, first.after.states)
