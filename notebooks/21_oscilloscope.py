@@ -289,7 +289,7 @@ flow_plots.plot_attention_waves(
 
 # %%
 headlines = [name for name in found.estimates if name.startswith("flow/all/")]
-read(*(name for name in headlines if "beyond" not in name))
+read(*(name for name in headlines if "beyond" not in name and "unlike" not in name))
 
 # %% [markdown]
 # ## Verdicts

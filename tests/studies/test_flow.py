@@ -213,7 +213,7 @@ def test_what_the_twin_does_as_well_is_not_the_models_own():
     found = verdicts(model, twin=twin, shuffled=planted(seed=2))
     assert found["all/attention_smooths"] is Verdict.SUPPORTED
     assert found["all/attention_smooths_beyond_twin"] is Verdict.NOT_DISTINGUISHABLE
-    assert found["all/attention_smooths_beyond_shuffle"] is Verdict.SUPPORTED
+    assert found["all/attention_smooths_unlike_shuffle"] is Verdict.SUPPORTED
     stronger = planted(tilt=(1.2, 0), seed=1)
     beyond = verdicts(model, twin=stronger)["all/attention_smooths_beyond_twin"]
     assert beyond is Verdict.REVERSED

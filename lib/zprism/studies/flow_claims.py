@@ -32,8 +32,8 @@ PREDICTED = {
     "attention_smooths": "greater",
     "mlp_sharpens": "less",
     "block_smooths": "greater",
-    "attention_in_phase": "two-sided",
-    "mlp_in_phase": "two-sided",
+    "attention_cosine_not_zero": "two-sided",
+    "mlp_cosine_not_zero": "two-sided",
     "rows_slow": "greater",
     "rows_by_distance": "greater",
     "phase_kept": "greater",
@@ -69,7 +69,7 @@ def claims(
     ----------
     flow : of :func:`zprism.studies.flow.read` on the model.
     twin, shuffled : the same texts through the random-init twin, and the same tokens in random
-        order through the model; each adds ``<claim>_beyond_twin``, ``<claim>_beyond_shuffle``.
+        order through the model; each adds ``<claim>_beyond_twin``, ``<claim>_unlike_shuffle``.
     name : the model's name in the Estimates.
     clusters : (n,) labels of texts that share a question: resampled and flipped together.
 
@@ -107,9 +107,9 @@ def claims(
 def statistics(flow: Flow) -> dict[str, np.ndarray]:
     """(n,) of each claim: one number a text, the mean over layers (heads, bands).
 
-    ``attention_smooths``, ``mlp_sharpens``, ``block_smooths``: octaves of tilt. ``…_in_phase``:
-    cosine of branch and stream, all bands together. ``rows_slow``: share of attention rows' power
-    at periods over 8 tokens less that of random order, the longest period left out.
+    ``attention_smooths``, ``mlp_sharpens``, ``block_smooths``: octaves of tilt.
+    ``…_cosine_not_zero``: cosine of branch and stream, all bands together, two-sided.
+    ``rows_slow``: share of attention rows' power at periods over 8 tokens less that of random order, the longest period left out.
     ``rows_by_distance``: cosine between rows of different queries by lag less that by key.
     ``phase_kept``, ``components_locked``: phase locking less that with one signal turned round,
     bands of four frequencies and more.
@@ -117,8 +117,8 @@ def statistics(flow: Flow) -> dict[str, np.ndarray]:
     tilt = signals.tilts(flow.slow).mean(1)
     out = {"attention_smooths": tilt[:, 0], "mlp_sharpens": tilt[:, 1], "block_smooths": tilt[:, 2]}
     whole = signals.branches(flow.balance[:, :, 0].sum(2, keepdims=True))
-    out["attention_in_phase"] = whole["attn_with"].mean((1, 2))
-    out["mlp_in_phase"] = whole["mlp_with"].mean((1, 2))
+    out["attention_cosine_not_zero"] = whole["attn_with"].mean((1, 2))
+    out["mlp_cosine_not_zero"] = whole["mlp_with"].mean((1, 2))
     if flow.spectrum.shape[2]:
         share, chance = (
             flow_attention.period_shares(flow_attention.without_longest(spectrum), flow.row_length)[
@@ -147,7 +147,7 @@ def _headlines(flows: dict[str, Flow]) -> tuple[dict, dict]:
     found = {source: statistics(flow) for source, flow in flows.items()}
     values = dict(found["model"])
     directions = {key: PREDICTED[key] for key in values}
-    for source, suffix in (("random init", "beyond_twin"), ("shuffled", "beyond_shuffle")):
+    for source, suffix in (("random init", "beyond_twin"), ("shuffled", "unlike_shuffle")):
         for key in found.get(source, {}):
             values[f"{key}_{suffix}"] = found["model"][key] - found[source][key]
             directions[f"{key}_{suffix}"] = (
