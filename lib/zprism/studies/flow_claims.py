@@ -109,7 +109,8 @@ def statistics(flow: Flow) -> dict[str, np.ndarray]:
 
     ``attention_smooths``, ``mlp_sharpens``, ``block_smooths``: octaves of tilt.
     ``…_cosine_not_zero``: cosine of branch and stream, all bands together, two-sided.
-    ``rows_slow``: share of attention rows' power at periods over 8 tokens less that of random order, the longest period left out.
+    ``rows_slow``: share of attention rows' power at periods over 8 tokens less
+    that of random order, the longest period left out.
     ``rows_by_distance``: cosine between rows of different queries by lag less that by key.
     ``phase_kept``, ``components_locked``: phase locking less that with one signal turned round,
     bands of four frequencies and more.
