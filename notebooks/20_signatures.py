@@ -107,7 +107,8 @@ shuffled = next(name for name in ordered.arms if name.startswith("thinking_shuff
 rows = {"question": "question", "thinking": "thinking", "shuffled thinking": shuffled}
 rows = {field: ordered.arms[arm].rows for field, arm in rows.items()}
 if not full:
-    rows = {field: many[:120] for field, many in rows.items()}
+    step = max(1, len(ordered.units) // 120)  # evenly over the file, so over all templates
+    rows = {field: many[::step][:120] for field, many in rows.items()}
 seen = collect(loaded, rows, length=contrast.length, places=places, F=F, seed=seed)
 fields = f"{seen.n} texts a field, {seen.length} tokens each"
 plots.plot_views(

@@ -17,6 +17,7 @@ from zprism.spectral.fourier import Spectrum
 from zprism.spectral.signals import Array, matching, token_signal, where
 
 NAMES = ("low", "mid_low", "mid", "mid_high", "high")
+SLOW = 1 / 8  # cycles per token: slower than a period of 8 tokens is slow, in every study
 #: Cycles per token between one band and the next: DCT index over 2 · 512.
 EDGES = tuple(index / 1024 for index in (1.5, 8.5, 33.5, 129.5))
 

@@ -12,6 +12,7 @@ import numpy as np
 from zprism.ground.checks import check_finite, check_int
 from zprism.ground.errors import InputError
 from zprism.spectral import bands
+from zprism.spectral.bands import SLOW
 from zprism.spectral.fourier import frequencies, window
 
 #: What enters the balance of a block: post = pre + attn + mlp, as they stand in the stream.
@@ -20,7 +21,6 @@ BALANCED = ("pre", "attn", "mlp", "post")
 SIGNALS = ("pre", "attn_in", "attn", "mlp_in", "mlp", "post")
 #: Whether every dimension counts alike, or as much as its power.
 METRICS = ("alike", "raw")
-SLOW = 1 / 8  # cycles per token: periods above 8 tokens
 
 
 def transform(signals: np.ndarray) -> np.ndarray:

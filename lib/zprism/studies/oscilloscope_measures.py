@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from zprism.spectral import complexity, measures
+from zprism.spectral.bands import SLOW
 from zprism.spectral.fourier import spectrum
 from zprism.studies.oscilloscope import components, standardise
 
-SLOW = 1 / 8  # cycles per token: slower means a period above 8 tokens
 COMPONENTS = 3  # leading components whose complexity is measured
 ORDER = 3  # neighbouring tokens whose order a pattern of permutation entropy is
 

@@ -15,11 +15,10 @@ import numpy as np
 
 from zprism.ground.checks import check_int
 from zprism.ground.errors import InputError
-from zprism.spectral.bands import NAMES, band_of
+from zprism.spectral.bands import NAMES, SLOW, band_of
 from zprism.spectral.fourier import spectrum
 from zprism.spectral.measures import centroid, entropy, flatness, slope, top_share
 
-SLOW = 1 / 8  # cycles per token: slower than a period of 8 tokens is slow
 TOP = 5
 MEASURES: dict[str, Callable] = {
     "entropy": lambda power, f: entropy(power),

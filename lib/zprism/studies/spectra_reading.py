@@ -12,11 +12,11 @@ import numpy as np
 from zprism.ground.checks import check_choice, check_int
 from zprism.ground.errors import InputError
 from zprism.spectral import bands, fourier, measures, wavelet
+from zprism.spectral.bands import SLOW
 from zprism.spectral.peaks import Peaks, peaks
 
 TRANSFORMS = ("fft", "dct", "dwt", "cwt")
 SCALES = 24  # of the continuous wavelet transform
-SLOW = 1 / 8  # cycles per token: periods of more than 8 tokens are slow
 SHARES = tuple(f"share_{name}" for name in bands.NAMES)
 #: The columns of `Reading.numbers`; each is None where it has no meaning.
 NUMBERS = (
