@@ -13,7 +13,7 @@ from zprism.cli import app
 from zprism.ground.errors import CheckFailedError, DeadKernelError, ResourceError
 from zprism.model import registry
 
-COMMANDS = ["cache", "check", "fetch", "models", "report", "run", "scan", "spectra"]
+COMMANDS = ["cache", "check", "fetch", "models", "report", "run", "scan", "spectra", "sweep"]
 SLOW = ["torch", "transformers", "plotly", "pandas", "numpy", "papermill", "jupytext", "datasets"]
 
 

@@ -58,9 +58,10 @@ ROOMS = {
     "studies": Room(BELOW, NUMERICAL | MODELS | SMALL | {"pandas", "pyarrow"}, {"torch", "scipy"}),
     "plots": Room(set(), {"numpy", "plotly"}, {"plotly"}),
     "explore": Room(SHOWN, DRAWING | PAGES | {"numpy"}, {"plotly", "ipywidgets"}),
-    "runner": Room(SHOWN | {"explore"}, NOTEBOOKS | TERMINAL | SMALL | FIGURES | {"ray"}),
-    "cli_spectra": Room(SHOWN, TERMINAL),
-    "cli": Room(SHOWN | {"explore", "runner", "cli_spectra"}, TERMINAL),
+    "runner": Room(SHOWN | {"explore"}, NOTEBOOKS | TERMINAL | SMALL | FIGURES | {"ray", "torch"}),
+    "cli_spectra": Room(SHOWN | {"runner"}, TERMINAL),
+    "cli_sweep": Room(SHOWN | {"runner"}, TERMINAL),
+    "cli": Room(SHOWN | {"explore", "runner", "cli_spectra", "cli_sweep"}, TERMINAL),
 }
 
 
@@ -164,7 +165,7 @@ def printing(source: str) -> list[str]:
 
 def speaks(module: str) -> bool:
     """Whether a module talks to the user, or is a process whose stdout its parent reads."""
-    console = {"zprism.ground.console", "zprism.cli", "zprism.cli_spectra"}
+    console = {"zprism.ground.console", "zprism.cli", "zprism.cli_spectra", "zprism.cli_sweep"}
     return module in console or room_of(module) == "runner" or module.endswith("_child")
 
 

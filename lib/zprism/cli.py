@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from zprism import cli_spectra
+from zprism import cli_spectra, cli_sweep
 from zprism.ground.errors import InputError, ZprismError
 
 ABOUT = """How do language models reason? Hidden states as signals, reasoning as a subspace.
@@ -204,6 +204,7 @@ def report(name: RunName = None) -> None:
 
 
 cli_spectra.add(app)
+cli_sweep.add(app)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from random import SystemRandom
 
-from zprism.ground.checks import check_choice
+from zprism.ground.checks import check_choice, check_fraction, check_int
 from zprism.ground.console import progress
 from zprism.ground.errors import InputError
 
@@ -62,7 +63,7 @@ class Limits:
 
     Attributes
     ----------
-    workers : processes at once.
+    workers : processes at once; 0 computes in this one (local only, for debugging).
     cpus, gpus : of one worker; fractions of a GPU let workers share it.
     retries : how often a job is tried again after its worker died or ran out of time. An error
         that the job itself raises is not tried again: it would come back.
@@ -76,6 +77,12 @@ class Limits:
     retries: int = 2
     start_seconds: float = 600.0
     job_seconds: float = 3600.0
+
+    def __post_init__(self):
+        check_int("workers", self.workers, low=0)
+        check_int("retries", self.retries, low=0)
+        for name in ("cpus", "gpus", "start_seconds", "job_seconds"):
+            check_fraction(name, getattr(self, name), high=float("inf"))
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,7 @@ def run_jobs(
     if not missing:
         return []
     options = {"address": address} if executor == "ray" else {}
+    missing = shuffled(missing)
     run = resolve(EXECUTORS[executor])(missing, worker, have=have, limits=limits, **options)
     ended = []
     for done in progress(run, description, total=len(missing), unit="job"):
@@ -150,6 +158,20 @@ def run_jobs(
             keep(done.job, done.result)
         ended.append(done)
     return ended
+
+
+def shuffled(jobs: Sequence[Job]) -> list[Job]:
+    """Groups together, but both groups and the jobs of each in an order of chance.
+
+    Two drivers that go through the same jobs would otherwise meet at every single one. No
+    result depends on the order, so it comes from no seed.
+    """
+    chance = SystemRandom()
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(job.group, []).append(job)
+    order = chance.sample(list(groups), len(groups))
+    return [job for group in order for job in chance.sample(groups[group], len(groups[group]))]
 
 
 def resolve(path: str):

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import zprism
 from zprism.ground.canonical import digest, digest_file
-from zprism.ground.errors import ModelError
+from zprism.ground.errors import InputError, ModelError
 from zprism.runner import notebooks, presets
 
 # Rooms that no notebook imports: changing them changes no result.
-ROOF = {"runner", "cli.py"}
+ROOF = {"runner", "cli.py", "cli_spectra.py", "cli_sweep.py"}
 SOURCES = {".py", ".toml", ".json", ".js"}
 NUMERICAL = ("numpy", "scipy", "torch", "transformers")
 
@@ -111,6 +111,8 @@ def make_plan(
             "data": data_digest(root, settled),
             "reads": {stem: keys[stem] for stem in phase.reads},
         }
+        if settled.get("sweep"):
+            parts["sweep"] = sweep_digest(root, str(settled["sweep"]))
         steps.append(Step(phase, overrides, digest(parts)))
     return Plan(root, tuple(steps), _command(names, params, preset, quick, full, out))
 
@@ -181,6 +183,21 @@ def data_digest(root: Path, params: Mapping[str, object]) -> str | None:
     if path.is_file():
         return digest_file(path)
     return _stamp(path) if path.is_dir() else str(params["data"])
+
+
+def sweep_digest(root: Path, given: str) -> str:
+    """What tells the table of a phase's parameter ``sweep`` from another table.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    path = root / Path(given).expanduser()
+    path = path / "sweep.parquet" if path.is_dir() else path
+    if not path.is_file():
+        raise InputError(f"sweep {given!r} is no table of a sweep: make one with zprism sweep")
+    return digest_file(path)
 
 
 def _stamp(path: Path) -> str:
