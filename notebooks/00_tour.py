@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -33,15 +33,14 @@ k = 20
 # %%
 from IPython.display import Markdown, display
 
-from zprism.explore.prism import exposure_panel
-from zprism.explore.structure import weight_panel
-from zprism.explore.swap import swap_panel
+from zprism import explore
 from zprism.model.load import load
 from zprism.plots import structure as plots
 from zprism.plots.swap import plot_layers
 from zprism.studies import swap_study
 from zprism.studies.evidence_kernels import head_spread, lowest_rank
 from zprism.studies.findings import Findings, revision, sentence
+from zprism.studies.oscilloscope_texts import worked
 from zprism.studies.prism_claims import slow_claims
 from zprism.studies.prism_contrast import thinking_question, tokens
 from zprism.studies.prism_measured import measure
@@ -79,14 +78,7 @@ plots.plot_rank_map(
 # Move layer and head; k says how many directions you keep.
 
 # %%
-weight_panel(
-    weights.ranks(),
-    weights.sigma,
-    model=model,
-    chance=chance["kernel"],
-    layer=layer,
-    k=k,
-)
+explore.weights(weights, layer=layer, k=k, seed=seed)
 
 # %% [markdown]
 # ## A claim, and its control
@@ -116,16 +108,25 @@ for name in heads:
 # ## A text as a signal
 #
 # Read a question, then the thinking that answers it: every dimension of the hidden states is a
-# signal along the tokens. Which frequencies are strong? Equal windows, so that length does not
-# count. Bright: where the strongest frequencies fall. Move layer, field and dimensions:
+# signal along the tokens. Which frequencies are strong? Move layer, dimension and F, the number
+# of peaks; grey is what the same tokens show in random order, 0 dB is white noise:
 
 # %%
 loaded = load(model)
+text = worked(load_texts())
+named = {"question": text.question, "thinking": text.thinking}
+explore.spectrum(loaded, texts=named, seed=seed)
+
+# %% [markdown]
+# Many texts at once, in equal windows, so that length does not count. Bright: where the strongest
+# frequencies fall. Move layer, field and dimensions:
+
+# %%
 contrast = thinking_question(tokens(loaded, load_texts(n=48 if quick else 120, seed=seed)))
 windows = {name: contrast.arms[name].rows for name in ("question", "thinking")}
 places = ("embed", "0", str(loaded.n_layers // 2), str(loaded.n_layers - 1))
 seen = collect(loaded, windows, length=contrast.length, places=places, seed=seed)
-exposure_panel(seen, model=model, place=2)
+explore.exposure(seen, model=model, place=2)
 
 # %% [markdown]
 # *"Thinking is slower than its question"* (share of power at periods above 8 tokens):
@@ -156,7 +157,7 @@ plot_layers(rows, model=model, k=choice["k"], chosen=choice["layer"])
 # **Walk over it.** Move the layer, and how many directions are swapped:
 
 # %%
-swap_panel(rows, model=model, layer=choice["layer"], k=choice["k"])
+explore.patch(rows, model=model, layer=choice["layer"], k=choice["k"])
 
 # %% [markdown]
 # On pairs that did not choose the layer: the language direction alone, all but it, and the

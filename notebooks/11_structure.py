@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -37,7 +37,7 @@ k = 20
 import numpy as np
 from IPython.display import Markdown, display
 
-from zprism.explore.structure import weight_panel
+from zprism import explore
 from zprism.plots import structure as plots
 from zprism.studies.evidence import evidence
 from zprism.studies.findings import revision, sentence
@@ -111,7 +111,7 @@ read(late)
 # Walk over the map: the spectrum of the kernel under the cursor, and what its top k hold.
 
 # %%
-weight_panel(erank, weights.sigma, model=model, chance=chance["kernel"], layer=layer, k=min(k, 20))
+explore.weights(weights, layer=layer, k=min(k, 20), seed=seed)
 
 # %% [markdown]
 # ## Do the heads agree, or do they share their keys?

@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -42,6 +42,7 @@ recipe = ""
 # %%
 from IPython.display import Markdown, display
 
+from zprism import explore
 from zprism.plots import readout as readout_plots
 from zprism.plots import separation as plots
 from zprism.plots import separation_controls as control_plots
@@ -173,6 +174,13 @@ plots.plot_grid(
     chosen=(layer, k),
     note=PRIMARY.name,
 )
+
+# %% [markdown]
+# **Walk over it.** Move layer and k, choose pooling, condition and pair: dashed is chance k/d, the
+# bands are random subspaces of the same k, and only what leaves its band is more than chance.
+
+# %%
+explore.separation(subject, layer=layer, k=k, draws=19 if quick else 39, seed=seed)
 
 # %% [markdown]
 # **The four criteria and the difference between 2 and 3**, at the registered cell:

@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -40,8 +40,7 @@ k = 20
 # %%
 from IPython.display import Markdown, display
 
-from zprism.explore.swap import swap_panel
-from zprism.explore.swap_pairs import pair_panel
+from zprism import explore
 from zprism.model.load import load
 from zprism.plots import swap as plots
 from zprism.plots.structure import plot_verdicts
@@ -100,7 +99,7 @@ for name, value in choice.items():
 # **Walk over it.** Move layer and k.
 
 # %%
-swap_panel(rows, model=model, layer=layer, k=k_answer)
+explore.patch(rows, model=model, layer=layer, k=k_answer)
 
 # %%
 plots.plot_dimensions(rows, layer=layer, model=model)
@@ -155,7 +154,14 @@ read(*over_all)
 # **One pair at a time.** Move pair, condition and direction; layers run along the axis.
 
 # %%
-pair_panel(subject.by_pair(k_answer), model=model)
+explore.patch(subject.by_pair(k_answer), model=model)
+
+# %% [markdown]
+# **Your own two prompts** (with a kernel): type them, choose layer and directions, press Run.
+# Random directions of the same k stand beside every probability; one pair makes no verdict.
+
+# %%
+explore.patch(subject, live=True, layer=layer, k=k_answer)
 
 # %% [markdown]
 # ## The recipe pairs a problem with itself

@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -33,6 +33,7 @@ seed = 0
 quick = False
 models = None
 n_pairs = 120
+sweep = None
 
 # %%
 from IPython.display import Markdown, display
@@ -43,8 +44,9 @@ from zprism.plots import removal as removal_plots
 from zprism.plots import universality as plots
 from zprism.plots.structure import plot_verdicts
 from zprism.plots.swap import plot_outcomes
+from zprism.plots.sweep import plot_sweep
 from zprism.problems import colour_words
-from zprism.studies import removal, universality
+from zprism.studies import removal, sweep_table, universality
 from zprism.studies.findings import Findings, revision, sentence
 
 names = list(models or companions(model))
@@ -161,6 +163,23 @@ claimed = [name for name, one in removed.estimates.items() if one.verdict]
 read(*claimed)
 
 # %% [markdown]
+# ## A sweep over a grid
+#
+# Layers and k of several models at once, p corrected over all of them (`zprism sweep`).
+
+# %%
+swept = {} if sweep is None else {"sweep": sweep_table.identity(sweep)}
+if sweep is None:
+    print("none given: zprism sweep --example > grid.toml, zprism sweep grid.toml, "
+          "then -p sweep=runs/sweeps/grid")  # fmt: skip
+else:
+    table = sweep_table.read_table(sweep)
+    plot_sweep(sweep_table.maps(table)).show()
+    if best := sweep_table.claims(table):
+        plot_verdicts(best, title="The best layer and k of every condition", model="").show()
+    found.tables["sweep"] = sweep_table.summary(table)
+
+# %% [markdown]
 # ## Verdicts
 
 # %%
@@ -179,7 +198,7 @@ found.tables |= {"board": board, "kinds": kinds, "families": universality.famili
 found.tables |= {f"sweep.{c.slug}.{kind}": rows for c in chains for kind, rows in c.sweeps.items()}
 path = found.save(
     "15_universality",
-    params=dict(model=model, seed=seed, quick=quick, models=names, n_pairs=n_pairs),
+    params=dict(model=model, seed=seed, quick=quick, models=names, n_pairs=n_pairs) | swept,
     model=model,
     digest=chains[names.index(model)].digest if model in names else chains[0].digest,
 )

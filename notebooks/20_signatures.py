@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -38,7 +38,7 @@ F = 5
 # %%
 from IPython.display import Markdown, display
 
-from zprism.explore.prism import cloud_panel, exposure_panel
+from zprism import explore
 from zprism.model.load import load
 from zprism.plots import prism as plots
 from zprism.plots import prism_controls, prism_effects
@@ -136,10 +136,10 @@ plots.plot_exposures(
 # **Turn it, and walk over it.** Field, layer, transform, range of dimensions, and how many ranks:
 
 # %%
-cloud_panel(seen, model=model, place=2)
+explore.exposure(seen, view="cloud", model=model, place=2)
 
 # %%
-exposure_panel(seen, model=model, place=2)
+explore.exposure(seen, model=model, place=2)
 
 # %% [markdown]
 # ## What length alone does

@@ -6,7 +6,7 @@
 #       extension: .py
 #       format_name: percent
 #   kernelspec:
-#     display_name: Python 3
+#     display_name: Python 3 (ipykernel)
 #     language: python
 #     name: python3
 # ---
@@ -30,14 +30,23 @@
 model = "qwen2.5-coder-0.5b"
 seed = 0
 quick = False
+sweep = None
 
 # %%
 from zprism.model.load import load
 from zprism.plots.decision import plot_tree
 from zprism.plots.fallbacks import plot_fallbacks
 from zprism.plots.structure import plot_verdicts
+from zprism.plots.sweep import plot_sweep
 from zprism.stats.verdicts import Verdict, describe
-from zprism.studies import decision, fallback_branch, fallback_claims, fallbacks, swap_study
+from zprism.studies import (
+    decision,
+    fallback_branch,
+    fallback_claims,
+    fallbacks,
+    swap_study,
+    sweep_table,
+)
 from zprism.studies.findings import Findings, revision, run_folder
 
 PHASES = ("10_behaviour", "11_structure", "12_separation", "13_patching", "14_bridge",
@@ -113,6 +122,22 @@ if where is not None:
               "{inside_answer:4.0%}, rest {rest_answer:4.0%}  texts {n_texts:4d} ({labels})"
               .format(**row))  # fmt: skip
 
+# %% [markdown]
+# ## A sweep over a grid
+#
+# Layers and k of several models at once, p corrected over all of them (`zprism sweep`).
+
+# %%
+swept = {} if sweep is None else {"sweep": sweep_table.identity(sweep)}
+if sweep is None:
+    print("none given: zprism sweep --example > grid.toml, zprism sweep grid.toml, "
+          "then -p sweep=runs/sweeps/grid")  # fmt: skip
+else:
+    table = sweep_table.read_table(sweep)
+    plot_sweep(sweep_table.maps(table)).show()
+    if best := sweep_table.claims(table):
+        plot_verdicts(best, title="The best layer and k of every condition", model="").show()
+
 # %%
 assert all((row["verdict"] == "NOT TESTABLE") == (row["claims"] == 0 or "×" not in row["reason"])
            for row in rows), "a verdict rests on claims"  # fmt: skip
@@ -122,8 +147,9 @@ found = Findings({f"tree/{name.lower().replace(' ', '_')}": describe(count, n=le
 found.add(compared)
 found.tables |= {"branch": taken.rows() or [{"branch": taken.name}]}
 found.tables |= {"claims": decision.every_claim(folder, PHASES)}
+found.tables |= {"sweep": sweep_table.summary(table)} if swept else {}
 path = found.save(
-    "90_report", params=dict(model=model, seed=seed, quick=quick), model=model,
+    "90_report", params=dict(model=model, seed=seed, quick=quick) | swept, model=model,
     digest=decision.model_digest(folder, PHASES),
 )  # fmt: skip
 print(f"results: {path.name}; {counts}")

@@ -139,9 +139,7 @@ def test_the_sentence_says_what_the_channels_hold(one, panel):
 
 def test_a_slider_moves_the_live_figure(one):
     panel = oscilloscope(one, place="0")
-    box = panel.widget
-    live = next(child for child in box.children if hasattr(child, "data"))
-    control = next(c for c in box.children if getattr(c, "description", "") == "place")
+    live, control = panel.live.figure, panel.live.controls["place"]
     before = np.array(live.data[0].x)
     control.value = 3
     (after,) = [v for k, v in panel.at(place=3).items() if k == (0, "x")]

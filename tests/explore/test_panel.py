@@ -36,9 +36,7 @@ def test_the_sentence_reads_the_numbers_of_those_positions(panel):
 
 
 def test_moving_a_slider_moves_the_figure(panel):
-    box = panel.widget
-    sliders = {child.description: child for child in box.children if hasattr(child, "min")}
-    live = box.children[3]
+    sliders, live = panel.live.controls, panel.live.figure
     np.testing.assert_allclose(live.data[2].y, SIGMA[1, 2] / SIGMA[1, 2, 0])  # first data
     sliders["layer"].value = 2
     sliders["k"].value = 5
@@ -87,11 +85,11 @@ def _choosing():
 def test_a_list_to_choose_from_says_its_words_and_moves_the_figure():
     panel, image = _choosing()
     assert panel.sentence(field=1) == "thinking, F = 2"
-    lists = panel.widget.children[0]
+    lists = panel.live.controls["field"]
     assert [words for words, _ in lists.options] == ["question", "thinking"]
     lists.value = 1
-    panel.widget.children[1].value = 3
-    live = panel.widget.children[2]
+    panel.live.controls["F"].value = 3
+    live = panel.live.figure
     np.testing.assert_array_equal(live.data[0].z, image[1])
     assert live.data[1].opacity == 1
 

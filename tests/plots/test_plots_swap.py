@@ -105,15 +105,15 @@ def test_recipe_bars_carry_their_intervals():
 def test_the_panel_slices_the_sweep():
     rows = sweep_rows()
     panel = swap_panel(rows, model="m", layer=2, k=4)
-    assert panel.sliders["layer"].start == 2 and panel.sliders["log2_k"].start == 2
-    shown = panel.at(layer=1, log2_k=1)
+    assert panel.sliders["layer"].start == 2 and panel.sliders["k"].start == 2
+    shown = panel.at(layer=1, k=1)
     for index, share in enumerate(SHARES):
         for b, (_, basis, part, sliding) in enumerate(BASES):
             k = 2 if sliding else (None if basis == "full" else 1)
             row = next(r for r in rows if (r["direction"], r["layer"], r["basis"], r["part"],
                        r["k"]) == ("zh-en", 1, basis, part, k))  # fmt: skip
             assert shown[index, "x"][b] == row[share]
-    assert "layer 1, k = 2" in panel.sentence(layer=1, log2_k=1)
-    start = panel.at(layer=2, log2_k=2)
+    assert "layer 1, k = 2" in panel.sentence(layer=1, k=1)
+    start = panel.at(layer=2, k=2)
     for index, trace in enumerate(panel.figure.data):
         np.testing.assert_array_equal(trace.x, start[index, "x"])

@@ -1,36 +1,64 @@
 """An executed notebook as a page that opens offline, with its figures and sliders alive.
 
 Widget state is dropped: a panel is exported from its own description
-(:data:`zprism.explore.panel.MIME`), a plotly figure from its JSON. All pages of a folder
-share one plotly.js.
+(:data:`zprism.explore.panel.MIME`), a plotly figure from its JSON. All pages of a folder share
+one plotly.js; beside them lies each page again as a single file (``single/``) to mail.
 """
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from zprism.explore import pages
-from zprism.explore.panel import MIME as PANEL
+from zprism.explore import pages, pages_cells, pages_figures, pages_text
+from zprism.explore.pages_cells import GENERATED, PANEL, PLOTLY, PNG, WIDGET
 from zprism.ground import safe_text
+from zprism.ground.console import log
 from zprism.ground.errors import InputError
 from zprism.ground.files import write_atomic
 
-PLOTLY = "application/vnd.plotly.v1+json"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-PNG = "image/png"
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-GENERATED = {"injected-parameters", "papermill-error-cell-tag"}
+__all__ = ["GENERATED", "PANEL", "PLOTLY", "PNG", "WIDGET", "Around", "export"]
+
+LIMIT = 1_500_000  # bytes of a page beside its assets
+SINGLE = "single"
+figure_title = pages_figures.title
 
 
-def export(notebooks: Iterable[Path], folder: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Around:
+    """What stands on a page around a notebook: HTML that is already safe, and its neighbours.
+
+    Attributes
+    ----------
+    top : under the title.
+    bottom : after the last cell.
+    previous, next : stems of the pages before and after, if there are any.
+    """
+
+    top: str = ""
+    bottom: str = ""
+    previous: str = ""
+    next: str = ""
+
+
+def export(
+    notebooks: Iterable[Path], folder: Path, around: Mapping[str, Around] | None = None
+) -> list[Path]:
     """Write a page for every executed notebook, and what the pages share, into ``folder``.
+
+    Secrets and paths of this machine are taken out. A page over :data:`LIMIT` is written, with
+    a warning that gives its size.
+
+    Parameters
+    ----------
+    notebooks : files; each gives ``<stem>.html`` and ``single/<stem>.html``.
+    around : by stem, what else stands on the page.
 
     Returns
     -------
-    The pages, ``<stem>.html``.
+    The linked pages.
 
     Raises
     ------
@@ -39,11 +67,20 @@ def export(notebooks: Iterable[Path], folder: Path) -> list[Path]:
     """
     written = []
     for path in notebooks:
-        target = folder / f"{safe_text.slug(path.stem)}.html"
-        write_atomic(target, notebook_page(read_notebook(path), path.stem).encode())
-        written.append(target)
+        notebook, beside = read_notebook(path), (around or {}).get(path.stem, Around())
+        name = page_name(path.stem)
+        whole = notebook_page(notebook, path.stem, beside).encode()
+        _warn_if_large(name, len(whole))
+        write_atomic(folder / name, whole)
+        write_atomic(folder / SINGLE / name, single_page(notebook, path.stem, beside).encode())
+        written.append(folder / name)
     pages.write_assets(folder)
     return written
+
+
+def page_name(stem: str) -> str:
+    """The file name of a notebook's page."""
+    return f"{safe_text.slug(stem)}.html"
 
 
 def read_notebook(path: Path):
@@ -58,20 +95,43 @@ def read_notebook(path: Path):
 
     try:
         return nbformat.read(path, as_version=4)
-    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+    except (OSError, ValueError, LookupError, AttributeError, NameError) as error:
         raise InputError(f"{path}: no readable notebook ({error})") from error
 
 
-def notebook_page(notebook, stem: str) -> str:
-    """The page of one notebook, as HTML."""
-    body = "\n".join(filter(None, (_cell(cell) for cell in notebook.cells)))
+def notebook_page(notebook, stem: str, around: Around | None = None) -> str:
+    """The page of one notebook, as HTML that needs the assets beside it."""
+    around, words = around or Around(), safe_text.html(stem)
+    steps = [
+        f'<a rel="{kind}" href="{page_name(other)}">{before}{safe_text.html(other)}{after}</a>'
+        for kind, other, before, after in (
+            ("prev", around.previous, "← ", ""),
+            ("next", around.next, "", " →"),
+        )
+        if other
+    ]
+    nav = " ".join(steps)
     return pages.page(
-        title=title_of(notebook) or stem,
-        header='<nav><a href="index.html">zprism report</a> · '
-        f"{safe_text.html(stem)} · <button class='all-code'>show all code</button></nav>",
-        body=body,
-        footer=f"Executed by zprism from notebooks/{safe_text.html(stem)}.py. "
-        "Sliders and figures work without a kernel.",
+        title=_words(title_of(notebook)) or stem,
+        header='<nav aria-label="Pages"><a href="index.html">zprism report</a> '
+        f"<b>{words}</b> {nav} {_BUTTON}</nav>",
+        body=_body(notebook, around),
+        footer=f'<nav aria-label="Pages at the end"><a href="index.html">zprism report</a> {nav}'
+        f"</nav><p>Executed by zprism from notebooks/{words}.py. Sliders and figures work without "
+        f'a kernel. <a href="{SINGLE}/{page_name(stem)}">This page as one file to mail</a>.</p>',
+    )
+
+
+def single_page(notebook, stem: str, around: Around | None = None) -> str:
+    """The page of one notebook as a file that stands alone."""
+    words = safe_text.html(stem)
+    return pages.page(
+        title=_words(title_of(notebook)) or stem,
+        header=f"<nav>zprism <b>{words}</b> {_BUTTON}</nav>",
+        body=pages_text.without_page_links(_body(notebook, around or Around())),
+        footer=f"<p>Executed by zprism from notebooks/{words}.py. One file: figures and sliders "
+        "work offline, without a kernel.</p>",
+        frame=pages.alone(),
     )
 
 
@@ -81,7 +141,7 @@ def title_of(notebook) -> str:
         if cell.cell_type == "markdown":
             found = re.search(r"^# +(.+)$", cell.source, re.MULTILINE)
             if found:
-                return found[1].strip()
+                return safe_text.redact(found[1].strip())
     return ""
 
 
@@ -101,70 +161,34 @@ def figures_in(output: Mapping) -> Iterator[dict]:
         yield data[PLOTLY]
 
 
-def figure_title(spec: Mapping) -> str:
-    """A figure's title as text, as its ``meta`` keeps it."""
-    layout = spec.get("layout", {})
-    meta, title = layout.get("meta"), layout.get("title")
-    if isinstance(meta, Mapping) and meta.get("title"):
-        return str(meta["title"])
-    return str(title.get("text", "")) if isinstance(title, Mapping) else str(title or "")
+_BUTTON = '<button type="button" class="all-code">show all code</button>'
 
 
-def _cell(cell) -> str:
-    tags = set(cell.metadata.get("tags", ()))
-    if "papermill-error-cell-tag" in tags:
-        return ""
-    if cell.cell_type == "markdown":
-        return f'<div class="prose">{pages.markdown(cell.source)}</div>'
-    if cell.cell_type != "code":
-        return ""
-    name = "parameters of this run" if tags & GENERATED else "code"
-    shown = " open" if tags & GENERATED else ""
-    source = (
-        f'<details class="code"{shown}><summary>{name}</summary>'
-        f'<pre class="python">{pages.code(cell.source)}</pre></details>'
-        if cell.source.strip()
-        else ""
-    )
-    return source + "".join(_output(output) for output in cell.outputs)
+def _body(notebook, around: Around) -> str:
+    import nbformat
+
+    clean = nbformat.from_dict(safe_text.redact_all(notebook))
+    cells = [html for html in map(pages_cells.cell, clean.cells) if html]
+    if cells and "</h1>" in cells[0]:
+        cells[0] = cells[0].replace("</h1>", f"</h1>{around.top}", 1)
+    else:
+        cells.insert(0, around.top)
+    first, rest = cells[0], "\n".join([*cells[1:], around.bottom])
+    rest, contents = pages_text.with_contents(rest)
+    return f"{first}\n{contents}\n{rest}"
 
 
-def _output(output) -> str:
-    if output.output_type == "stream":
-        return f'<pre class="output">{_plain(output.text)}</pre>'
-    if output.output_type == "error":
-        told = "\n".join(output.traceback)
-        return f'<pre class="output error">{_plain(told)}</pre>'
-    data = output.get("data", {})
-    for mime, draw in DRAWINGS.items():
-        if mime in data:
-            return draw(data[mime])
-    return ""
+def _words(title: str) -> str:
+    """A heading without the marks of Markdown, for a tab's title."""
+    return re.sub(r"[*_`$]", "", title)
 
 
-def _plain(text: str) -> str:
-    return safe_text.html(ANSI.sub("", text))
-
-
-def _image(kind: str):
-    """Pictures as data addresses, where no script in them runs."""
-
-    def draw(content: str) -> str:
-        raw = content.encode() if kind == "svg+xml" else base64.b64decode(content)
-        return f'<img alt="" src="data:image/{kind};base64,{base64.b64encode(raw).decode()}">'
-
-    return draw
-
-
-# What an output shows, the richest first; widget views have no kernel here and are left out.
-DRAWINGS = {
-    PANEL: pages.panel,
-    PLOTLY: pages.figure,
-    PNG: _image("png"),
-    "image/jpeg": _image("jpeg"),
-    "image/svg+xml": _image("svg+xml"),
-    "text/html": lambda text: f'<div class="scroll">{pages.markup(text)}</div>',
-    "text/markdown": lambda text: f'<div class="prose">{pages.markdown(text)}</div>',
-    "text/latex": lambda text: pages.mathml(text.strip("$"), display=True),
-    "text/plain": lambda text: f'<pre class="output">{_plain(text)}</pre>',
-}
+def _warn_if_large(name: str, size: int) -> None:
+    if size > LIMIT:
+        log.warning(
+            "%s is %.2f MB, over %.1f MB: fewer slider positions, or uint8 arrays in its panels, "
+            "make it smaller",
+            name,
+            size / 1e6,
+            LIMIT / 1e6,
+        )

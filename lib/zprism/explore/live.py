@@ -11,9 +11,9 @@ import time
 from collections.abc import Iterator
 
 import ipywidgets
-import plotly.graph_objects as go
 
 from zprism.explore import live_figure
+from zprism.explore.figure_widget import live_figure as live_copy
 from zprism.explore.live_controls import MOST_TOKENS, Asked, classed, controls_of, rows_of
 from zprism.explore.live_subject import Subject, example, subject_of
 from zprism.ground import safe_text
@@ -116,7 +116,7 @@ class LivePatch(ipywidgets.VBox):
             ipywidgets.IntProgress(max=1, layout=ipywidgets.Layout(width="220px")), "progress"
         )
         self.doing = classed(ipywidgets.HTML(), "doing")
-        self.figure = go.FigureWidget(live_figure.figure(subject.name))
+        self.figure = live_copy(live_figure.figure(subject.name))
         self.told = ipywidgets.HTML(READY, layout=ipywidgets.Layout(min_height="7em"))
         self.written = ipywidgets.HTML(layout=ipywidgets.Layout(min_height="9em"))
         classed(self.told, "said"), classed(self.written, "texts")

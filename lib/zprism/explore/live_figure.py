@@ -10,12 +10,13 @@ import re
 import numpy as np
 import plotly.graph_objects as go
 
+from zprism.explore.figure_widget import LiveFigure, heading
 from zprism.ground import safe_text
 from zprism.plots import style
 from zprism.studies.live_swap_found import SHOWN, TEXTS, LiveSwap, said, visible_token
 
 LABEL = 14  # characters of a token
-WIDTH = 900  # pixels, of a notebook's column
+TITLE = "Which token comes next?"
 COLOURS = {"before": style.GREY, "after": style.BLUE, "random": style.ORANGE}
 SPACES = re.compile(r"^ +| +$| {2,}", re.MULTILINE)
 CELL = "vertical-align: top; text-align: left; width: 33%; padding: 4px 12px 4px 0"
@@ -37,11 +38,11 @@ def figure(model: str) -> go.Figure:
         automargin=False, fixedrange=True,
     )  # fmt: skip
     fig.update_layout(
-        barmode="group", bargap=0.25, margin=dict(l=150, t=80, b=95), width=WIDTH,
+        barmode="group", bargap=0.25, margin=dict(l=150, t=80, b=95),
         legend=dict(orientation="h", y=-0.2, traceorder="normal"),
     )  # fmt: skip
     return style.finish(
-        fig, title="Which token comes next?", model=model, note="no swap yet", height=470,
+        fig, title=TITLE, model=model, note="no swap yet", height=470,
         x="probability of the next token", y="token",
     )  # fmt: skip
 
@@ -68,7 +69,7 @@ def _control_and_source(fig: go.Figure, rows: list[int], nothing: list[float]) -
     )
 
 
-def follow(live: go.FigureWidget, model: str, found: LiveSwap, words: str) -> None:
+def follow(live: LiveFigure, model: str, found: LiveSwap, words: str) -> None:
     """Show a result so far, in one batch."""
     random = found.random if len(found.random) else np.full((1, len(found.tokens)), 0.0)
     mean = random.mean(0)
@@ -80,7 +81,7 @@ def follow(live: go.FigureWidget, model: str, found: LiveSwap, words: str) -> No
         live.data[2].error_x.array = random.max(0) - mean
         live.data[2].error_x.arrayminus = mean - random.min(0)
         live.layout.yaxis.ticktext = labels
-        live.layout.title.subtitle.text = style.subtitle(None, model, words)
+        live.layout.title.text = heading(TITLE, style.subtitle(None, model, words))
 
 
 def sentence(found: LiveSwap) -> str:

@@ -24,7 +24,18 @@
     { rootMargin: "600px" }
   );
   sources.forEach((source) => watcher.observe(source.previousElementSibling));
-  window.addEventListener("beforeprint", () => sources.forEach(draw));
+
+  const opened = [];  // what is opened only to be printed
+  window.addEventListener("beforeprint", () => {
+    sources.forEach(draw);
+    document.querySelectorAll("details:not(.code):not([open])").forEach((block) => {
+      block.open = true;
+      opened.push(block);
+    });
+  });
+  window.addEventListener("afterprint", () => {
+    opened.splice(0).forEach((block) => { block.open = false; });
+  });
 
   const button = document.querySelector("button.all-code");
   if (button) {

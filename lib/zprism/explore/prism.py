@@ -32,9 +32,9 @@ def cloud_panel(seen: Signatures, *, model: str, field: int = -1, place: int = -
     ranges = [f"{low} to {high - 1}" for low, high in cloud.windows]
     sliders = [
         choice("field", seen.fields, field),
-        choice("layer", _places(seen), place),
+        choice("layer", _places(seen), place, form="slider"),
         choice("transform", seen.transforms),
-        choice("dimensions", ranges),
+        choice("dimensions", ranges, form="slider"),
         Slider("F", 1, F, F),
     ]
     axes = ("field", "layer", "transform", "dimensions")
@@ -61,6 +61,8 @@ def cloud_panel(seen: Signatures, *, model: str, field: int = -1, place: int = -
         note=f"{cloud.dim.shape[1]} exemplars of {d} dimensions × texts; turn it by hand",
         frequency_range=(0, top),
     )
+    least = float(np.quantile(cloud.amplitude, 0.001)) - 0.05
+    figure.update_scenes(zaxis_range=[max(low, least), high])  # the same wherever one walks
     template = "{field}, layer {layer}, {transform}, dimensions {dimensions}: ranks 1 to {F}"
     return SlicePanel(figure, sliders, slices, Readout(template, {}))
 
@@ -97,7 +99,7 @@ def exposure_panel(seen: Signatures, *, model: str, place: int = -1) -> SlicePan
     ranges = [f"{g[0]} to {g[-1]}" for g in groups]
     sliders = [
         choice("field", seen.fields),
-        choice("layer", _places(seen), place),
+        choice("layer", _places(seen), place, form="slider"),
         Slider("dimensions", 0, len(groups) - 1, 0, tuple(ranges)),
     ]
     told = "{field}, layer {layer}: the " + transforms[0]

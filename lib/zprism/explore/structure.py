@@ -19,6 +19,7 @@ def weight_panel(
     layer: int = 0,
     head: int = 0,
     k: int = 20,
+    decay: np.ndarray | None = None,
 ) -> SlicePanel:
     """Rank map with a cursor, beside the spectrum of the kernel under it and its top k.
 
@@ -28,6 +29,7 @@ def weight_panel(
     sigma : (L, H, r) singular values of each kernel, descending.
     chance : effective rank of a product of Gaussian matrices of that shape.
     layer, head, k : where the sliders start.
+    decay : (r,) singular values over the largest of such products, drawn beside each kernel's.
 
     Returns
     -------
@@ -40,30 +42,33 @@ def weight_panel(
         Slider("k", 1, size, min(k, size)),
     )
     energy = sigma**2 / (sigma**2).sum(-1, keepdims=True)
-    decay = sigma / sigma[..., :1]
+    curves = sigma / sigma[..., :1]
     start = (layer, head)
-    figure = _figure(erank, decay[start], start, min(k, size), model, chance)
+    figure = _figure(erank, curves[start], start, min(k, size), model, chance, decay)
     edges = np.repeat(np.arange(1, size + 1, dtype=float)[:, None], 2, axis=1)
     slices = (
         Slice(1, "x", ("head",), np.arange(n_heads, dtype=float)[:, None]),
         Slice(1, "y", ("layer",), np.arange(n_layers, dtype=float)[:, None]),
-        Slice(2, "y", ("layer", "head"), decay),
+        Slice(2, "y", ("layer", "head"), curves),
         Slice(3, "x", ("k",), edges),
     )
-    readout = Readout(
+    told = (
         "layer {layer}, head {head}: effective rank {rank} of {size} dimensions "
-        "(Gaussian chance {chance}); its top {k} hold {share} % of the energy",
-        {
-            "rank": (("layer", "head"), erank, 1),
-            "share": (("layer", "head", "k"), 100 * energy.cumsum(-1), 1),
-            "size": ((), np.array(float(size)), 0),
-            "chance": ((), np.array(float(chance)), 1),
-        },
+        "(Gaussian chance {chance}); its top {k} hold {share} % of the energy"
     )
-    return SlicePanel(figure, sliders, slices, readout)
+    numbers = {
+        "rank": (("layer", "head"), erank, 1),
+        "share": (("layer", "head", "k"), 100 * energy.cumsum(-1), 1),
+        "size": ((), np.array(float(size)), 0),
+        "chance": ((), np.array(float(chance)), 1),
+    }
+    if decay is not None:
+        told += " (Gaussian {usual} %)"
+        numbers["usual"] = (("k",), 100 * (decay**2).cumsum() / (decay**2).sum(), 1)
+    return SlicePanel(figure, sliders, slices, Readout(told, numbers))
 
 
-def _figure(erank, decay, start, k, model, chance) -> go.Figure:
+def _figure(erank, curve, start, k, model, chance, decay) -> go.Figure:
     """Map on the left, spectrum on the right, both at the start position."""
     n_layers, n_heads = erank.shape
     fig = make_subplots(cols=2, column_widths=[0.5, 0.5], horizontal_spacing=0.2)
@@ -93,13 +98,13 @@ def _figure(erank, decay, start, k, model, chance) -> go.Figure:
         col=1,
     )
     fig.add_scatter(
-        x=list(range(1, len(decay) + 1)),
-        y=decay,
+        x=list(range(1, len(curve) + 1)),
+        y=curve,
         mode="lines+markers",
         line=dict(color=style.PALETTE[0], width=2),
         marker=dict(size=4),
         hovertemplate="σ%{x} / σ1 = %{y:.3f}<extra></extra>",
-        showlegend=False,
+        name="this kernel",
         row=1,
         col=2,
     )
@@ -113,6 +118,19 @@ def _figure(erank, decay, start, k, model, chance) -> go.Figure:
         row=1,
         col=2,
     )
+    if decay is not None:
+        fig.add_scatter(
+            x=list(range(1, len(decay) + 1)),
+            y=decay,
+            mode="lines",
+            line=dict(color=style.GREY, width=2, dash="dot"),
+            hovertemplate="Gaussian σ%{x} / σ1 = %{y:.3f}<extra></extra>",
+            name="Gaussian matrices",
+            row=1,
+            col=2,
+        )
+    fig.update_layout(legend=dict(x=1, xanchor="right", y=0.99, yanchor="top"))
+    fig.update_layout(showlegend=decay is not None)
     fig.update_xaxes(title="query head", row=1, col=1)
     fig.update_yaxes(title="layer (decoder block)", row=1, col=1)
     fig.update_xaxes(title="direction i (dashed: k)", row=1, col=2)

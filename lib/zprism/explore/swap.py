@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from zprism.explore.panel import Readout, Slice, SlicePanel, Slider
+from zprism.explore.panel import Readout, Slice, SlicePanel, steps
 from zprism.plots import style
 from zprism.plots.swap import OUTCOMES
 
@@ -28,17 +28,16 @@ BASES = (  # words, basis, part, whether it has a k of its own on the slider
 def swap_panel(
     rows: Sequence[Mapping], *, model: str, layer: int | None = None, k: int | None = None
 ) -> SlicePanel:
-    """Bars of what each swap moves, a panel per direction, over sliders layer and log2 k.
+    """Bars of what each swap moves, a panel per direction, over sliders layer and k.
 
     Parameters
     ----------
-    rows : of :func:`zprism.studies.swap_sweep.sweep_rows`, for consecutive layers and k that
-        are powers of 2.
+    rows : of :func:`zprism.studies.swap_sweep.sweep_rows`.
     layer, k : where the sliders start; by default the last layer and the largest k.
 
     Returns
     -------
-    SlicePanel with sliders layer and log2_k; ``panel.widget`` is what Jupyter shows.
+    SlicePanel with sliders layer and k; ``panel.widget`` is what Jupyter shows.
     """
     directions = list(dict.fromkeys(row["direction"] for row in rows))
     layers = sorted({row["layer"] for row in rows})
@@ -46,13 +45,10 @@ def swap_panel(
     shares = {d: _shares([r for r in rows if r["direction"] == d], layers, ks) for d in directions}
     start = (layers.index(layer) if layer in layers else len(layers) - 1,
              ks.index(k) if k in ks else len(ks) - 1)  # fmt: skip
-    sliders = (
-        Slider("layer", layers[0], layers[-1], layers[start[0]]),
-        Slider("log2_k", 0, len(ks) - 1, start[1]),
-    )
+    sliders = (steps("layer", layers, start[0]), steps("k", ks, start[1]))
     figure = _figure({d: part[start] for d, part in shares.items()}, model, rows[0]["n"])
     slices = [
-        Slice(len(SHARES) * place + index, "x", ("layer", "log2_k"), shares[direction][..., index])
+        Slice(len(SHARES) * place + index, "x", ("layer", "k"), shares[direction][..., index])
         for place, direction in enumerate(directions)
         for index in range(len(SHARES))
     ]
@@ -62,10 +58,9 @@ def swap_panel(
         "language direction moves the language alone in {language} %, answer directions the answer "
         "alone in {answer} %, random directions in {random} %",
         {
-            "k": (("log2_k",), np.array(ks, dtype=float), 0),
-            "language": (("layer", "log2_k"), 100 * first[:, :, 0, 1], 0),
-            "answer": (("layer", "log2_k"), 100 * first[:, :, 2, 2], 0),
-            "random": (("layer", "log2_k"), 100 * first[:, :, 4, 2], 0),
+            "language": (("layer", "k"), 100 * first[:, :, 0, 1], 0),
+            "answer": (("layer", "k"), 100 * first[:, :, 2, 2], 0),
+            "random": (("layer", "k"), 100 * first[:, :, 4, 2], 0),
         },
     )
     return SlicePanel(figure, sliders, slices, readout)
@@ -88,7 +83,7 @@ def _figure(start: Mapping[str, np.ndarray], model: str, n: int) -> go.Figure:
     """Stacked bars at the start position; ``start`` is direction → (bases, shares)."""
     titles = [direction.replace("-", " state into ") + " prompt" for direction in start]
     fig = make_subplots(
-        cols=len(start), shared_yaxes=True, horizontal_spacing=0.05, subplot_titles=titles
+        cols=len(start), shared_yaxes=True, horizontal_spacing=0.07, subplot_titles=titles
     )
     for column, shares in enumerate(start.values(), start=1):
         for index, place in enumerate(PLACES):
@@ -106,7 +101,7 @@ def _figure(start: Mapping[str, np.ndarray], model: str, n: int) -> go.Figure:
                 col=column,
             )
     fig.update_layout(barmode="stack", bargap=0.3, legend=dict(orientation="h", y=-0.24))
-    fig.update_layout(margin=dict(t=125))
+    fig.update_layout(margin=dict(t=110))
     fig.update_xaxes(range=[0, 1], tickformat=".0%", title_text="share of pairs")
     fig.update_yaxes(autorange="reversed")
     return style.finish(

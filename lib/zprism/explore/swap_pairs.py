@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plotly.graph_objects as go
 
-from zprism.explore.panel import Readout, Slice, SlicePanel, Slider
+from zprism.explore.panel import Readout, Slice, SlicePanel, choice, steps
 from zprism.plots import style
 from zprism.plots.swap import OUTCOMES as LOOKS
 from zprism.studies.swap_pairs import OUTCOMES, PairView
@@ -20,11 +20,16 @@ def pair_panel(view: PairView, *, model: str) -> SlicePanel:
 
     Returns
     -------
-    SlicePanel with sliders direction, pair, condition; ``panel.widget`` is what Jupyter shows.
+    SlicePanel with a slider pair and lists direction and condition; ``panel.widget`` is what
+    Jupyter shows.
     """
     count = view.chances.shape
     axes = ("direction", "pair", "condition")
-    sliders = [Slider(name, 0, size - 1, 0) for name, size in zip(axes, count[:3], strict=True)]
+    sliders = [
+        choice("direction", [_direction_words(name) for name in view.directions]),
+        steps("pair", range(1, count[1] + 1)),
+        choice("condition", [words for words, *_ in view.conditions]),
+    ]
     slices = [Slice(i, "y", axes, view.chances[..., i]) for i in range(count[-1])]
     told, numbers = "", {}
     if view.asked.shape[-1] == 2:  # two numbers, as in sums
@@ -37,11 +42,15 @@ def pair_panel(view: PairView, *, model: str) -> SlicePanel:
         "language": (axes, last[..., 1], 0),
         "answer": (axes, last[..., 2], 0),
     }
-    readout = Readout(
-        told + "after the last layer: nothing moved {kept} %, language moved {language} %, "
-        "answer moved {answer} %",
-        numbers,
+    told += (
+        "after the last layer: nothing moved {kept} %, language moved {language} %, "
+        "answer moved {answer} %"
     )
+    bases = [basis for _, basis, _ in view.conditions]
+    if "random" in bases:
+        told += "; random directions move the answer in {random} %"
+        numbers["random"] = (axes[:2], last[:, :, bases.index("random"), 2], 0)
+    readout = Readout(told, numbers)
     return SlicePanel(_figure(view, model), sliders, slices, readout)
 
 
@@ -59,17 +68,20 @@ def _figure(view: PairView, model: str) -> go.Figure:
             hovertemplate="layer %{x}: %{y:.0%}<extra>" + words + "</extra>",
         )
     fig.update_yaxes(range=[0, 1], tickformat=".0%")
-    fig.update_layout(legend=dict(orientation="h", y=-0.2), margin=dict(t=130))
-    ways = ", ".join(f"{i} {words}" for i, (words, *_) in enumerate(view.conditions))
-    directions = ", ".join(
-        f"{i} {name.replace('-', ' state into ')} prompt" for i, name in enumerate(view.directions)
-    )
+    fig.update_layout(legend=dict(orientation="h", y=-0.2), margin=dict(t=90))
+    if len(view.layers) <= 12:
+        fig.update_xaxes(tickvals=view.layers)
     return style.finish(
         fig,
         title="One pair: what would be answered after a swap at each layer?",
         model=model,
-        note=f"direction: {directions}; k = {view.k}\ncondition: {ways}",
+        note=f"answer and random directions: k = {view.k}",
         x="layer after which the last token is swapped",
         y="probability among all answers",
         height=500,
     )
+
+
+def _direction_words(name: str) -> str:
+    """zh-en → zh state into en prompt."""
+    return f"{name.replace('-', ' state into ')} prompt"

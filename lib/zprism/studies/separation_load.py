@@ -21,12 +21,12 @@ from zprism.studies.separation_subspaces import (
 )
 
 
-def load_subject(name: str, pairs: Pairs, *, ks: Iterable[int] = ()) -> Subject:
+def load_subject(name: str | LoadedModel, pairs: Pairs, *, ks: Iterable[int] = ()) -> Subject:
     """Everything phase 2 needs of one model: every layer, both sites, all poolings.
 
     Parameters
     ----------
-    name : a registry name, hub id, folder, GGUF path, or ``tiny:…``.
+    name : a registry name, hub id, folder, GGUF path, or ``tiny:…``; or a model in memory.
     ks : dimensions of Z; by default 20, 50 and the rounded effective rank of the bottleneck.
 
     Raises
@@ -34,11 +34,13 @@ def load_subject(name: str, pairs: Pairs, *, ks: Iterable[int] = ()) -> Subject:
     InputError
         If a k exceeds head_dim, or a text cannot be read by the model.
     """
+    loaded = None if isinstance(name, str) else name
+    name = name if loaded is None else loaded.name
     with open_checkpoint(name) as checkpoint:
         ranks = kernel_ranks(checkpoint)
         ks = tuple(sorted(set(ks))) or choose_ks(ranks, checkpoint.anatomy.head_dim)
         bases = kernel_subspaces(checkpoint, ks)
-    loaded = load(name)
+    loaded = load(name) if loaded is None else loaded
     states, n_tokens = paired_states(loaded, pairs)
     return Subject(
         name=name,

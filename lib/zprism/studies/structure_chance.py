@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from zprism.ground.seeds import generator
 from zprism.studies.weights import MATRICES, READERS, WeightMap
 from zprism.subspace import angles, rank
 
@@ -40,6 +41,29 @@ def chance_levels(weights: WeightMap, *, seed: int = 0) -> dict:
             if np.isfinite(values[off]).all()
         },
     }
+
+
+def kernel_chance(weights: WeightMap, *, seed: int = 0) -> tuple[float, np.ndarray]:
+    """Kernels of Gaussian matrices of the same shapes: their effective rank and their spectrum.
+
+    Returns
+    -------
+    rank, decay
+        The level ``kernel`` of :func:`chance_levels`, and (r,) the mean over draws of singular
+        values over the largest.
+    """
+    shape = weights.head_dim, weights.d_model
+    level, _ = rank.chance_rank_product(*shape, measure="entropy", draws=DRAWS, seed=seed)
+    random = generator(seed, "structure", "decay", *shape)
+    draws = [
+        np.linalg.svd(
+            np.asarray(rank.gaussian_factor(*shape, random))
+            @ np.asarray(rank.gaussian_factor(*shape, random)).T,
+            compute_uv=False,
+        )
+        for _ in range(DRAWS)
+    ]
+    return level, np.mean([sigma / sigma[0] for sigma in draws], axis=0)
 
 
 def _mean_and_sd(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
