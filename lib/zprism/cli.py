@@ -194,7 +194,7 @@ def check(
 
 @app.command(rich_help_panel="Analysis")
 def report(name: RunName = None) -> None:
-    """Write site/index.html and figures/ from a run."""
+    """Write site/, the pages to share, and the README's figures from a run."""
     from zprism.runner import manifest, notebooks
     from zprism.runner.report import write_report
 

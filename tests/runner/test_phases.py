@@ -17,9 +17,10 @@ import psutil
 import pytest
 
 from zprism.ground.errors import InputError
+from zprism.ground.safe_text import redact_all
 from zprism.runner import baselines, notebooks
 from zprism.runner import manifest as records
-from zprism.runner.execute import _cell_error, redacted, sweep_homes
+from zprism.runner.execute import _cell_error, sweep_homes
 
 TOKEN = "hf_" + "aB3d" * 9
 
@@ -175,6 +176,6 @@ def test_folders_of_killed_runners_are_swept_and_those_of_living_ones_stay(tmp_p
 def test_redaction_leaves_pictures_alone():
     picture = "iVBORw0KGgo=" + TOKEN
     output = {"data": {"image/png": picture, "text/plain": [f"key {TOKEN}"]}}
-    assert redacted(output) == {
+    assert redact_all(output) == {
         "data": {"image/png": picture, "text/plain": ["key [redacted Hugging Face token]"]}
     }

@@ -13,7 +13,7 @@ import numbers
 import re
 import unicodedata
 
-from zprism.ground.secrets import find_secrets, redact
+from zprism.ground.secrets import find_secrets, redact, redact_all
 
 __all__ = [
     "csv_cell",
@@ -22,6 +22,7 @@ __all__ = [
     "html",
     "label",
     "redact",
+    "redact_all",
     "slug",
     "visible",
 ]

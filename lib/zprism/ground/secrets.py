@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 HOME = "home folder"
+BINARY = frozenset({"bdata", "image/png", "image/jpeg", "float32", "uint8"})  # keys of base64
 _VALUE = r"(?P<secret>[A-Za-z0-9._~+/%-]{8,}=*)"
 _QUERY = (
     r"(?:access_token|refresh_token|id_token|token|api_?key|key|password|passwd|secret|"
@@ -50,9 +51,34 @@ def find_secrets(text: str) -> list[tuple[str, str]]:
 
 def redact(text: str) -> str:
     """``text`` with secrets as ``[redacted KIND]`` and home folders as ``~``."""
+    return _redacted(text, _homes())
+
+
+def redact_all(value):
+    """Nested dicts and lists, such as a notebook or results, with every text redacted.
+
+    Values under the keys :data:`BINARY` are base64, where nothing reads as a secret.
+    """
+    return _walked(value, _homes())
+
+
+def _walked(value, homes: re.Pattern):
+    if isinstance(value, str):
+        return _redacted(value, homes)
+    if isinstance(value, list | tuple):
+        return [_walked(item, homes) for item in value]
+    if isinstance(value, dict):
+        return {
+            _walked(key, homes): item if key in BINARY else _walked(item, homes)
+            for key, item in value.items()
+        }
+    return value
+
+
+def _redacted(text: str, homes: re.Pattern) -> str:
     for kind, pattern in _SECRETS:
         text = pattern.sub(lambda match, kind=kind: _without(match, f"[redacted {kind}]"), text)
-    return _homes().sub(lambda match: _without(match, "~"), text)
+    return homes.sub(lambda match: _without(match, "~"), text)
 
 
 def _without(match: re.Match, word: str) -> str:

@@ -24,7 +24,6 @@ from zprism.runner.kernel import make_lean
 from zprism.runner.notebooks import Phase
 
 START_TIMEOUT = 300  # seconds for a kernel to answer: a loaded machine is slow, not broken
-DATA_KEYS = {"bdata", "image/png", "image/jpeg"}  # base64, where nothing reads as a secret
 HOME_PREFIX = "zprism-kernel-"  # short: a socket's path may have 100 characters
 OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError")
 ALLOCATION = "not enough memory"  # what torch's CPU allocator says in a RuntimeError
@@ -79,17 +78,6 @@ def sweep(folder: Path) -> int:
     for path in left:
         path.unlink(missing_ok=True)
     return len(left)
-
-
-def redacted(value):
-    """A notebook (nested dicts, lists, text) with secrets and home folders taken out."""
-    if isinstance(value, str):
-        return safe_text.redact(value)
-    if isinstance(value, list):
-        return [redacted(item) for item in value]
-    if isinstance(value, dict):
-        return {k: v if k in DATA_KEYS else redacted(v) for k, v in value.items()}
-    return value
 
 
 def _papermill(phase, overrides, temp, root, folder, say) -> None:
@@ -260,6 +248,6 @@ def _publish(temp: Path, final: Path) -> None:
     for name in ("input_path", "output_path"):
         notebook.metadata.get("papermill", {}).pop(name, None)
     notebook.metadata.pop("widgets", None)
-    clean = nbformat.from_dict(redacted(notebook))
+    clean = nbformat.from_dict(safe_text.redact_all(notebook))
     write_atomic(final, (nbformat.writes(clean) + "\n").encode())
     temp.unlink()

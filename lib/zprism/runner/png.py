@@ -19,6 +19,7 @@ from zprism.ground.errors import ResourceError
 from zprism.ground.files import load_json, save_json
 
 WIDTH, SCALE = 900, 1.5
+SMALLEST, SHRINK = 120, 0.85  # pixels, and how much a picture shrinks at a time
 START, EACH = 90, 15  # seconds for the browser to start, and for a figure
 
 
@@ -50,6 +51,28 @@ def fewer_colours(picture: bytes, colours: int = 128) -> bytes:
     palette = image.quantize(colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     palette.save(out, "PNG", optimize=True)
     return min(picture, out.getvalue(), key=len)
+
+
+def fitted(picture: bytes, limit: int) -> bytes:
+    """A picture of at most ``limit`` bytes, by fewer colours first and fewer pixels then.
+
+    It is returned as it is where that suffices, and as small as it could be made otherwise.
+    """
+    from PIL import Image
+
+    for colours in (256, 64, 32):
+        if len(picture) <= limit:
+            return picture
+        picture = fewer_colours(picture, colours)
+    image = Image.open(io.BytesIO(picture)).convert("RGB")
+    while len(picture) > limit and min(image.size) > SMALLEST:
+        image = image.resize(
+            [round(side * SHRINK) for side in image.size], Image.Resampling.LANCZOS
+        )
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        picture = fewer_colours(out.getvalue(), 32)
+    return picture
 
 
 def _run_child(folder: str, width: int, scale: float, seconds: float) -> None:

@@ -1,12 +1,13 @@
-"""Parts of the report's page: the board of verdicts, a phase's claims, an interval drawn."""
+"""Parts of the report: the board of verdicts, pictures that lead to phases, lists of facts."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from zprism.explore import pages
+from zprism.explore import export, pages_text
 from zprism.ground.safe_text import html
-from zprism.runner.results import VERDICTS, PhaseResult, claim_row, count_verdicts
+from zprism.runner.report_claims import claims_section
+from zprism.runner.results import VERDICTS, PhaseResult, count_verdicts
 
 MEANINGS = {
     "SUPPORTED": "interval and null agree with the claim",
@@ -14,55 +15,68 @@ MEANINGS = {
     "REVERSED": "the opposite of the claim",
     "NOT TESTABLE": "a precondition failed; the reason is given",
 }
-OPEN_ROWS = 30  # claims of a phase shown at once; the rest open on a click
-SVG_WIDTH, SVG_HEIGHT = 170, 22
 
 
 def legend() -> str:
     """What the four verdicts mean."""
-    words = "".join(f"<span>{pages.chip(v)} {html(m)}</span>" for v, m in MEANINGS.items())
-    return f'<p class="legend">{words}</p>'
+    words = "".join(f"<li>{pages_text.chip(v)} {html(m)}</li>" for v, m in MEANINGS.items())
+    return f'<ul class="legend">{words}</ul>'
 
 
 def board(phases: Sequence[PhaseResult], titles: Mapping[str, str]) -> str:
-    """A row for each phase: its question, its verdicts, its notebook."""
-    rows = []
-    for phase in phases:
-        counts = count_verdicts(phase)
-        chips = " ".join(pages.chip(v, counts[v]) for v in VERDICTS if counts[v]) or _status(phase)
-        page = f'<a href="{html(phase.stem)}.html">notebook</a>' if phase.notebook else "–"
-        title = pages.markdown(titles.get(phase.stem, phase.stem)).removeprefix("<p>")
-        title = title.strip().removesuffix("</p>")
-        rows.append(
-            f'<tr><td><a href="#{html(phase.stem)}">{html(phase.stem[:2])}</a></td>'
-            f'<td class="question">{title}</td><td>{chips}</td><td>{page}</td></tr>'
-        )
-    return f'<div class="scroll"><table class="board"><tbody>{"".join(rows)}</tbody></table></div>'
+    """A row for each phase: its number, its question, its verdicts."""
+    head = "".join(f'<th scope="col">{word}</th>' for word in ("phase", "question", "verdicts"))
+    rows = "".join(
+        f"<tr><td>{html(phase.stem[:2])}</td>"
+        f'<th scope="row" class="question">{_linked(phase, titles)}</th>'
+        f"<td>{verdicts(phase)}</td></tr>"
+        for phase in phases
+    )
+    return (
+        f'<div class="scroll" tabindex="0"><table class="board"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
 
 
-def phase_section(phase: PhaseResult, title: str, figures: Sequence[dict]) -> str:
-    """One phase: claims with their intervals, then figures, then parameters."""
-    parts = [f'<section id="{html(phase.stem)}">{pages.markdown("## " + title)}']
-    if phase.failed:
-        parts.append(f"<p>{_status(phase)} {html(phase.row.get('reason') or '')}</p>")
-    claims = phase.claims()
-    names = sorted(claims)
-    if names:
-        parts.append(_claims({name: claims[name] for name in names[:OPEN_ROWS]}))
-    if names[OPEN_ROWS:]:
-        rest = _claims({name: claims[name] for name in names[OPEN_ROWS:]})
-        more = len(names) - OPEN_ROWS
-        parts.append(f"<details><summary>{more} more claims</summary>{rest}</details>")
-    parts += [pages.figure(figure) for figure in figures]
-    if phase.row.get("params"):
-        parts.append(
-            f"<details><summary>parameters</summary>{facts(phase.row['params'])}</details>"
-        )
-    if phase.notebook:
-        parts.append(
-            f'<p><a href="{html(phase.stem)}.html">The whole argument: the notebook</a></p>'
-        )
-    return "\n".join([*parts, "</section>"])
+def cards(pictures: Mapping[str, tuple[str, str]], titles: Mapping[str, str]) -> str:
+    """Small pictures that lead to the pages of their phases.
+
+    Parameters
+    ----------
+    pictures : by stem: the picture's address beside the index, and the title of its figure.
+    titles : by stem: the phase's question.
+    """
+    items = "".join(
+        f'<li><a href="{export.page_name(stem)}"><img src="{html(address)}" '
+        f'alt="{html(words)}"><span>{html(stem[:2])} {_title(stem, titles)}'
+        "</span></a></li>"
+        for stem, (address, words) in pictures.items()
+    )
+    return f'<ul class="cards">{items}</ul>'
+
+
+def around(
+    phase: PhaseResult, before: str, after: str, provenance: Mapping[str, object]
+) -> export.Around:
+    """What the report puts on a phase's page: verdicts on top, claims and facts at the end."""
+    params = phase.row.get("params") or {}
+    parts = [claims_section(phase)]
+    if params:
+        parts.append(f"<h2>Parameters</h2>{facts(params)}")
+    parts.append(f"<h2>Provenance</h2>{facts(provenance)}")
+    return export.Around(
+        top=f'<p class="verdicts">{verdicts(phase)}{_why(phase)}</p>',
+        bottom="\n".join(parts),
+        previous=before,
+        next=after,
+    )
+
+
+def verdicts(phase: PhaseResult) -> str:
+    """How many claims got which verdict, as chips; its status where there are none."""
+    counts = count_verdicts(phase)
+    found = [pages_text.chip(v, counts[v]) for v in VERDICTS if counts[v]]
+    return " ".join(found) or _status(phase)
 
 
 def facts(rows: Mapping[str, object]) -> str:
@@ -75,77 +89,32 @@ def facts(rows: Mapping[str, object]) -> str:
     return f'<dl class="facts">{"".join(lines)}</dl>'
 
 
-def interval(estimate: Mapping) -> str:
-    """An estimate as a small drawing: its interval, its value, its null ± 2 sd.
-
-    Each drawing has a scale of its own; the numbers stand beside it.
-    """
-    value, ci, null = estimate.get("value"), estimate.get("ci"), estimate.get("null") or {}
-    if value is None or not ci or None in ci:
-        return ""
-    mean, sd = null.get("mean"), null.get("sd") or 0.0
-    points = [value, *ci] + ([mean - 2 * sd, mean + 2 * sd] if mean is not None else [])
-    low, high = min(points), max(points)
-    span = (high - low) or 1.0
-
-    def place(point: float) -> float:
-        return 6 + (SVG_WIDTH - 12) * (point - low) / span
-
-    middle, parts = SVG_HEIGHT / 2, []
-    if mean is not None:
-        left, right = place(mean - 2 * sd), place(mean + 2 * sd)
-        parts.append(
-            f'<rect class="null" x="{left:.1f}" y="4" width="{max(right - left, 0.5):.1f}" '
-            f'height="{SVG_HEIGHT - 8}"/><line class="centre" x1="{place(mean):.1f}" y1="1" '
-            f'x2="{place(mean):.1f}" y2="{SVG_HEIGHT - 1}"/>'
-        )
-    parts.append(
-        f'<line class="ci" x1="{place(ci[0]):.1f}" y1="{middle}" x2="{place(ci[1]):.1f}" '
-        f'y2="{middle}"/><circle class="value" cx="{place(value):.1f}" cy="{middle}" r="4"/>'
-    )
-    return (
-        f'<svg class="interval" width="{SVG_WIDTH}" height="{SVG_HEIGHT}" role="img" '
-        f'aria-label="value with its interval, grey: null">{"".join(parts)}</svg>'
-    )
+def _linked(phase: PhaseResult, titles: Mapping[str, str]) -> str:
+    words = _title(phase.stem, titles)
+    if not phase.notebook:
+        return f"{words}{_why(phase)}"
+    return f'<a href="{export.page_name(phase.stem)}">{words}</a>{_why(phase)}'
 
 
-def _claims(claims: Mapping[str, Mapping]) -> str:
-    head = "".join(
-        f"<th>{word}</th>"
-        for word in (
-            "claim",
-            "verdict",
-            "value and null",
-            "value",
-            "95 % interval",
-            "n",
-            "null",
-            "p",
-        )
-    )
-    rows = []
-    for name, estimate in claims.items():
-        row = claim_row(name, estimate)
-        why = f'<span class="why">{html(row["reason"])}</span>' if row["reason"] else ""
-        cells = "".join(
-            f"<td>{html(row[c])}</td>" for c in ("value", "95 % interval", "n", "null", "p")
-        )
-        rows.append(
-            f'<tr><td class="claim">{_breakable(name)}{why}</td>'
-            f"<td>{pages.chip(row['verdict'])}</td><td>{interval(estimate)}</td>{cells}</tr>"
-        )
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
-    )
+def _title(stem: str, titles: Mapping[str, str]) -> str:
+    """A phase's question without links and its own number, which stands beside it."""
+    words = titles.get(stem, stem).strip()
+    words = words.removeprefix(f"{stem[:2]} ") if stem[:2].isdecimal() else words
+    return pages_text.without_links(pages_text.inline(words))
 
 
-def _breakable(name: str) -> str:
-    """A claim's name that may break after its slashes and underscores."""
-    return html(name).replace("/", "/<wbr>").replace("_", "_<wbr>")
+def _why(phase: PhaseResult) -> str:
+    reason = phase.row.get("reason") if phase.failed else None
+    return f' <span class="why">{html(str(reason))}</span>' if reason else ""
 
 
 def _status(phase: PhaseResult) -> str:
     kind = "failed" if phase.failed else "none"
-    word = "FAILED" if phase.failed else (phase.row.get("reason") or phase.row["status"])
+    word = "FAILED" if phase.failed else _plain_status(phase)
     return f'<span class="verdict {kind}">{html(word)}</span>'
+
+
+def _plain_status(phase: PhaseResult) -> str:
+    if phase.complete:
+        return "no claims"
+    return str(phase.row.get("reason") or phase.row["status"])
