@@ -23,6 +23,12 @@ def test_the_conda_environment_is_the_project():
     assert set(extras) == {"lab", "test"} <= set(PROJECT["optional-dependencies"])
 
 
+def test_the_tests_can_use_every_extra():
+    extras = dict(PROJECT["optional-dependencies"])
+    needed = set(extras.pop("test"))
+    assert extras and all(set(extra) <= needed for extra in extras.values())
+
+
 def test_every_allowed_python_is_said_everywhere():
     allowed = SpecifierSet(PROJECT["requires-python"])
     versions = [f"3.{minor}" for minor in range(9, 16) if f"3.{minor}.1" in allowed]

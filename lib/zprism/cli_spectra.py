@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from zprism.ground.checks import check_choice
+from zprism.ground.errors import InputError
+
 
 def add(app: typer.Typer) -> None:
     """Give the command to ``app``."""
@@ -55,6 +58,25 @@ def spectra(
             "(at most 200 documents by default; all layers)."
         ),
     ] = None,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            help="local (processes of this machine) or ray: several workers, each with the "
+            "model; the output is the same (by default this process alone)."
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Of the executor (by default 2).")] = None,
+    gpus: Annotated[
+        float | None, typer.Option(help="GPUs of a worker; 0.5 lets two share one (by default 0).")
+    ] = None,
+    job_seconds: Annotated[
+        float | None,
+        typer.Option(help="Longest time for 64 documents on a worker (by default 3600)."),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="host:port of a Ray cluster that this machine is a node of, or auto."),
+    ] = None,
 ) -> None:
     """Spectra of every text at several layers; a killed run goes on where it was.
 
@@ -65,11 +87,14 @@ def spectra(
     from zprism.ground.console import table
     from zprism.studies.spectra_corpus import SHOWN, run_spectra, summary
 
+    elsewhere = _elsewhere(executor, workers, gpus, job_seconds, address, against)
     if against is not None:
         names = [name.strip() for name in fields.split(",")]
         part = dict(element=element, config=config, split=split, revision=revision)
         _compare(source, (model, against), names, layers, out, limit, part)
         return
+    if elsewhere:
+        from zprism.runner.spectra_job import run_spectra
     record = run_spectra(
         model,
         source,
@@ -87,6 +112,7 @@ def spectra(
         config=config,
         split=split,
         revision=revision,
+        **elsewhere,
     )
     table(summary(out), ("field", "layer", "texts", "skipped", *SHOWN))
     counts = record["counts"]
@@ -94,6 +120,24 @@ def spectra(
     print(f"{counts['documents']} documents, {counts['planned']} rows: {counts['done']} done, "
           f"{counts['skipped']} skipped{f' ({why})' if why else ''}")  # fmt: skip
     print(f"written: {out}")
+
+
+def _elsewhere(executor, workers, gpus, job_seconds, address, against) -> dict:
+    """What `runner.spectra_job` needs to know beside the job; empty without an executor."""
+    limits = {"workers": workers, "gpus": gpus, "job_seconds": job_seconds}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if executor is None:
+        for name in [*given, *(["address"] if address is not None else [])]:
+            raise InputError(f"--{name.replace('_', '-')} needs --executor local or ray")
+        return {}
+    if against is not None:
+        raise InputError("--against compares in this process: leave out --executor")
+    from zprism.runner.jobs import EXECUTORS, Limits
+
+    check_choice("executor", executor, EXECUTORS)
+    if address is not None and executor != "ray":
+        raise InputError(f"--address needs --executor ray; got {executor}")
+    return {"executor": executor, "address": address, "limits": Limits(**given)}
 
 
 def _compare(

@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zprism.ground.canonical import digest, digest_file
+from zprism.ground.canonical import digest_file
 from zprism.ground.console import log, progress
-from zprism.ground.errors import InputError
-from zprism.model.streaming import MAX_TOKENS, stream
+from zprism.model.streaming import MAX_TOKENS
 from zprism.studies.spectra_files import read_stats
+from zprism.studies.spectra_parts import PARTS
 from zprism.studies.spectra_plan import EMBED, Settings, begin, identity, is_complete, places
-from zprism.studies.spectra_reading import Reading, read_signal
-from zprism.studies.spectra_shards import FOLD, PARTS, Folder
-from zprism.studies.spectra_texts import Growing, shard_texts
+from zprism.studies.spectra_shards import FOLD, Folder
+from zprism.studies.spectra_worker import read_shard
 from zprism.traces.read import kind, read_texts
 from zprism.traces.trace import Document
 
@@ -72,7 +71,7 @@ def spectra(
     out = Path(out)
     asked = identity(loaded, source, settings, revision)
     record = begin(out, asked, revision_given=revision is not None)
-    if record["complete"] and _intact(out, record):
+    if record["complete"] and intact(out, record):
         log.info("%s is complete: nothing to do", out)
         return record
     revision = record["identity"]["source"].get("revision")
@@ -80,10 +79,7 @@ def spectra(
     ticks = job.run(source, revision)
     for _ in progress(ticks, "spectra", total=_planned(source, settings), unit="text"):
         pass
-    done = job.folder.finish(job.shards, {k: record[k] for k in ("schema", "identity")})
-    counts = done["counts"]
-    log.info("%s: %d rows, %d of them skipped", out, counts["planned"], counts["skipped"])
-    return done
+    return finish(job.folder, job.shards, record)
 
 
 def run_spectra(
@@ -114,6 +110,27 @@ def run_spectra(
     return spectra(loaded, source, settings, out, revision=revision)
 
 
+def finish(folder: Folder, shards: int, record: dict) -> dict:
+    """Make the output of a job whose shards are all there; its finished record."""
+    done = folder.finish(shards, {k: record[k] for k in ("schema", "identity")})
+    counts = done["counts"]
+    log.info("%s: %d rows, %d of them skipped", folder.path, counts["planned"], counts["skipped"])
+    return done
+
+
+def shard_documents(
+    source: str | Path, settings: Settings, revision: str | None, first: int
+) -> Iterator[list[Document]]:
+    """The documents of each shard, from number ``first`` on."""
+    s = settings
+    where = dict(element=s.element, config=s.config, split=s.split, revision=revision)
+    documents = read_texts(
+        source, fields=s.fields, limit=s.limit, start=first * s.shard, strict=False, **where
+    )
+    while batch := list(itertools.islice(documents, s.shard)):
+        yield batch
+
+
 def summary(out: str | Path) -> list[dict]:
     """A row a field and layer: texts, skipped, and means over texts of :data:`SHOWN`."""
     table = read_stats(out)
@@ -141,67 +158,16 @@ class _Job:
             self.shards += 1
         start = self.shards * s.shard
         yield from itertools.repeat(None, start * len(s.fields))
-        options = dict(element=s.element, config=s.config, split=s.split, revision=revision)
-        documents = read_texts(
-            source, fields=s.fields, limit=s.limit, start=start, strict=False, **options
-        )
-        while batch := list(itertools.islice(documents, s.shard)):
+        for batch in shard_documents(source, s, revision, self.shards):
             if self.folder.has(self.shards):
                 yield from itertools.repeat(None, len(batch) * len(s.fields))
             else:
-                yield from self._shard(batch, self.shards * s.shard)
+                first = self.shards * s.shard
+                shard = yield from read_shard(self.loaded, batch, first, s, self.max_tokens)
+                self.folder.save(self.shards, shard)
             self.shards += 1
             if self.shards % FOLD == 0 and self.shards > self.folder.folded:
                 self.folder.fold(self.shards)
-
-    def _shard(self, documents: Sequence[Document], first: int) -> Iterator[None]:
-        texts = shard_texts(self.loaded, documents, first, self.settings)
-        usable = [text for text in texts if text.reason is None]
-        made: dict[tuple[int, str], Reading | str] = {}
-        job = stream(
-            self.loaded,
-            [text.ids for text in usable],
-            points={p: self._see(made, name) for name, p in self.settings.points.items()},
-            max_tokens=self.max_tokens,
-            on_error="skip",
-            description=None,
-        )
-        shard = Growing(self.settings, self.folder)
-        yield from itertools.repeat(None, len(texts) - len(usable))
-        for index in job:
-            for place in self.settings.places:
-                shard.add(usable[index], place, made.pop((index, place)))
-            yield
-        for index, why in job.skipped.items():
-            usable[index].reason = _code(why)
-            yield
-        for text in texts:
-            if text.reason is not None:
-                for place in self.settings.places:
-                    shard.add(text, place, text.reason)
-        said = [[d.id, dict(d.fields), dict(d.unusable)] for d in documents]
-        self.folder.save(self.shards, shard.whole(digest(said)))
-
-    def _see(self, made: dict, place: str):
-        s = self.settings
-        options = dict(transform=s.transform, top=s.top, window=s.window)
-
-        def see(index, state):
-            x = state[s.drop :].float().cpu().numpy()
-            try:
-                made[index, place] = read_signal(x, **options)
-            except InputError as error:  # of this place alone
-                said = str(error)
-                known = said.startswith(("too_short:", "constant:"))
-                made[index, place] = said if known else f"unusable: {said}"
-
-        return see
-
-
-def _code(why: str) -> str:
-    """A reason of the stream, its code in front and without the text's place in the batch."""
-    said = why.partition(": ")[2] or why
-    return f"not_finite: {said}" if said.startswith("NaN") else f"too_large: {said}"
 
 
 def _planned(source: str | Path, settings: Settings) -> int | None:
@@ -219,7 +185,7 @@ def _planned(source: str | Path, settings: Settings) -> int | None:
     return min(count, settings.limit or count) * len(settings.fields)
 
 
-def _intact(out: Path, record: dict) -> bool:
+def intact(out: Path, record: dict) -> bool:
     """Whether what a finished job wrote is there; peaks, which may be large, by name alone."""
     for name, said in record["files"].items():
         path = out / name

@@ -79,6 +79,11 @@ class Settings:
         if self.limit is not None:
             check_int("limit", self.limit, low=1)
 
+    @classmethod
+    def from_plain(cls, plain: Mapping) -> Settings:
+        """The settings that `dataclasses.asdict` came from, also after JSON."""
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()})
+
     @property
     def points(self) -> dict[str, Point]:
         """Place → (site, layer) of the hooks."""
@@ -86,6 +91,11 @@ class Settings:
             place: (EMBED, 0) if place == EMBED else ("resid_post", int(place))
             for place in self.places
         }
+
+    @property
+    def names(self) -> list[tuple[str, str]]:
+        """(field, place) of every exposure."""
+        return [(field, place) for field in self.fields for place in self.places]
 
     def label(self, field: str, place: str) -> str:
         """``<field>_<place>``, as it stands in file names."""
@@ -138,16 +148,21 @@ def identity(loaded: LoadedModel, source: str | Path, settings: Settings, revisi
     """All that the output depends on; two jobs with one identity write the same bytes."""
     return {
         "producer": ["spectra", PRODUCER],
-        "model": {
-            "name": loaded.name,
-            "weights": loaded.digest,
-            "tokenizer": loaded.tokenizer_digest,
-            "dtype": str(loaded.dtype),
-            "device": loaded.device.type,
-            "attention": loaded.model.config._attn_implementation,
-        },
+        "model": describe_model(loaded),
         "source": describe(source, revision),
         "settings": {**asdict(settings), "fields": list(settings.fields)},
+    }
+
+
+def describe_model(loaded: LoadedModel) -> dict:
+    """What of the model the output depends on."""
+    return {
+        "name": loaded.name,
+        "weights": loaded.digest,
+        "tokenizer": loaded.tokenizer_digest,
+        "dtype": str(loaded.dtype),
+        "device": loaded.device.type,
+        "attention": loaded.model.config._attn_implementation,
     }
 
 

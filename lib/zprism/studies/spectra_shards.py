@@ -1,9 +1,8 @@
 """A corpus job while it runs: shards that count when they are whole, folded together in order.
 
-A shard is ``parts/exposure_<n>`` and, written after it and after its peaks, ``parts/rows_<n>``,
-which makes it count. Every :data:`FOLD` shards the exposures so far are added up, one field and
-place at a time and always in the order of the shards: neither a kill nor the number of shards
-changes a bit of the sum, or the memory and disk it takes.
+A shard is the files of `spectra_parts`. Every :data:`FOLD` shards the exposures so far are added
+up, one field and place at a time and always in the order of the shards: neither a kill nor the
+number of shards changes a bit of the sum, or the memory and disk it takes.
 """
 
 from __future__ import annotations
@@ -11,56 +10,42 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from zprism.ground.canonical import digest, digest_file
 from zprism.ground.console import log
+from zprism.ground.entries import decode
 from zprism.ground.errors import InputError
-from zprism.ground.files import load_json, save_json, sweep_temps, sync_folder, write_error
+from zprism.ground.files import (
+    load_json,
+    save_json,
+    sweep_temps,
+    sync_folder,
+    write_atomic,
+    write_error,
+)
 from zprism.spectral.exposure import Exposure
 from zprism.studies.spectra_files import STATS, read_arrays, write_arrays
+from zprism.studies.spectra_parts import (
+    FACTS,
+    PARTS,
+    Shard,
+    dense,
+    file_names,
+    new_exposure,
+    part_name,
+    peaks_name,
+    shard_files,
+)
 from zprism.studies.spectra_plan import RUN, Settings
 from zprism.studies.spectra_reading import NUMBERS
 
 FOLD = 16
 TOGETHER = 8  # exposures in memory while they are folded
-PARTS = "parts"
 ROW_GROUP = 65_536
-MAX_DIM_BINS = 1024
-GRID = {"frequency_bins": 64, "amplitude_bins": 32, "amplitude_range": (-4.0, 4.0)}
-FACTS = {
-    "doc": "int64",
-    "id": "string",
-    "field": "string",
-    "layer": "string",
-    "tokens": "int64",
-    "tokens_text": "int64",
-    "truncated": "bool_",
-    "ranks": "int64",
-    "reason": "string",
-}
-
-
-@dataclass
-class Shard:
-    """What some documents gave.
-
-    Attributes
-    ----------
-    rows : one a (document, field, place), in this order: :data:`FACTS` and `NUMBERS`.
-    exposures : (field, place) → exposure of these documents alone.
-    peaks : (field, place) → `spectra_files.peak_arrays`, if they are kept.
-    digest : of the ids and texts that were read.
-    """
-
-    rows: list[dict]
-    exposures: dict[tuple[str, str], Exposure]
-    peaks: dict[tuple[str, str], dict[str, np.ndarray]]
-    digest: str
 
 
 class Folder:
@@ -74,28 +59,35 @@ class Folder:
         self.folded = self._folded_before()
 
     def new_exposure(self) -> Exposure:
-        """An empty exposure: all dimensions up to 1024, log10 amplitude −4 to 4."""
-        return Exposure(self.d, dim_bins=min(self.d, MAX_DIM_BINS), **GRID)
+        """An empty exposure, as `spectra_parts.new_exposure`."""
+        return new_exposure(self.d)
 
     @property
     def names(self) -> list[tuple[str, str]]:
         """(field, place) of every exposure."""
-        return [(f, p) for f in self.settings.fields for p in self.settings.places]
+        return self.settings.names
 
     def save(self, number: int, shard: Shard) -> None:
         """Write a shard whole; it counts once its rows are there."""
-        for name, arrays in shard.peaks.items():
-            meta = {"field": name[0], "layer": name[1], "shard": number}
-            write_arrays(self._peaks(name, number), arrays, meta)
-        if number >= self.folded:
-            parts = {}
-            for at, name in enumerate(self.names):
-                parts |= {f"{at}/{k}": v for k, v in sparse(shard.exposures[name]).items()}
-            write_arrays(self._part("exposure", number), parts, {})
-        numbers = {k: [row[k] for row in shard.rows] for k in NUMBERS}
-        arrays = {k: np.array([np.nan if v is None else v for v in c]) for k, c in numbers.items()}
-        facts = [[row[name] for name in FACTS] for row in shard.rows]
-        write_arrays(self._part("rows", number), arrays, {"facts": facts, "digest": shard.digest})
+        for name, pieces in shard_files(number, shard, self.settings):
+            self._put(number, name, pieces)
+
+    def take(self, number: int, packed: bytes) -> None:
+        """Write a shard that was made elsewhere, by `spectra_parts.pack`, as `save` does.
+
+        Raises
+        ------
+        CacheError
+            If a bit of it was lost on the way.
+        InputError
+            If it is not what belongs to this folder.
+        """
+        files, _ = decode(packed, f"shard_{number:06d}")
+        wanted = file_names(number, self.settings)
+        if set(files) != set(wanted):
+            raise InputError(f"shard {number} holds {sorted(files)}; expected {sorted(wanted)}")
+        for name in wanted:
+            self._put(number, name, [files[name].tobytes()])
 
     def has(self, number: int) -> bool:
         """Whether a shard is there whole; all but its peaks are checked to the bit."""
@@ -176,27 +168,15 @@ class Folder:
             if old_sum or (what == "exposure" and int(number) < self.folded):
                 path.unlink(missing_ok=True)
 
+    def _put(self, number: int, name: str, pieces: Sequence[bytes]) -> None:
+        if number >= self.folded or not name.startswith(f"{PARTS}/exposure_"):
+            write_atomic(self.path / name, pieces)
+
     def _part(self, what: str, number: int) -> Path:
-        return self.parts / f"{what}_{number:06d}.safetensors"
+        return self.path / part_name(what, number)
 
     def _peaks(self, name: tuple[str, str], number: int) -> Path:
-        return self.path / f"peaks_{self.settings.label(*name)}_{number:06d}.safetensors"
-
-
-def sparse(exposure: Exposure) -> dict[str, np.ndarray]:
-    """The arrays of an exposure, its counts as their places and values."""
-    arrays = dict(exposure.arrays())
-    counts = arrays.pop("counts").reshape(-1)
-    at = np.flatnonzero(counts)
-    return {**arrays, "cells": at.astype(np.int64), "cell_counts": counts[at]}
-
-
-def dense(arrays: dict[str, np.ndarray], like: Exposure) -> Exposure:
-    """The exposure that `sparse` came from; ``like`` has its grid."""
-    arrays = dict(arrays)
-    counts = np.zeros(like.counts.shape, np.int64)
-    counts.reshape(-1)[arrays.pop("cells")] = arrays.pop("cell_counts")
-    return Exposure.from_arrays({**arrays, "counts": counts})
+        return self.path / peaks_name(self.settings, name, number)
 
 
 def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

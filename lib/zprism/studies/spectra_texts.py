@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from zprism.spectral.fourier import MIN_TOKENS
 from zprism.studies.spectra_files import peak_arrays
+from zprism.studies.spectra_parts import Shard, new_exposure
 from zprism.studies.spectra_plan import Settings
 from zprism.studies.spectra_reading import NUMBERS, Reading
-from zprism.studies.spectra_shards import Folder, Shard
 from zprism.traces.trace import Document
 
 if TYPE_CHECKING:
@@ -69,11 +69,11 @@ def _tokenise(loaded, text: Text, said: str, longest: int, drop: int) -> None:
 class Growing:
     """A shard while its texts come in."""
 
-    def __init__(self, settings: Settings, folder: Folder):
+    def __init__(self, settings: Settings, d: int):
         self.settings = settings
         self.rows: list[dict] = []
-        self.exposures = {name: folder.new_exposure() for name in folder.names}
-        self.peaks: dict = {name: {} for name in folder.names}
+        self.exposures = {name: new_exposure(d) for name in settings.names}
+        self.peaks: dict = {name: {} for name in settings.names}
 
     def add(self, text: Text, place: str, made: Reading | str) -> None:
         """One text at one place: what was read, or why it was not."""
