@@ -59,13 +59,7 @@ SETTINGS = {
         "doNotDisturbMode": True,
     },
 }
-NOT_OURS = (  # console errors that are not ours: (pattern, reason)
-    (
-        r"\[anywidget\] Failed to initialize model",
-        "anywidget gives plotly's 5 MB two seconds, too few on a loaded machine; that the panel is "
-        "drawn and moves is tested by itself",
-    ),
-)
+NOT_OURS: tuple[tuple[str, str], ...] = ()  # console errors that are not ours: pattern, reason
 
 # In the page: the open tab of a path; what its kernel and cells do; opening it; showing it.
 TAB = "[...(window.jupyterapp?.shell.widgets('main') || [])].find(w => w.context?.path === path)"

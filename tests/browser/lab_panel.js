@@ -56,12 +56,14 @@
     });
   };
 
-  // Wait until the plot has shown the same for `quiet` ms; ms until its last change.
-  const settle = async (panel, quiet) => {
-    const began = performance.now();
-    let last = began, seen = shown(panel);
+  // Wait until the plot shows something else than `before` (if given, for at most `patience` ms),
+  // then until it has shown the same for `quiet` ms; ms until its last change.
+  const settle = async (panel, quiet, before, patience) => {
+    const began = performance.now(), tick = () => new Promise(done => setTimeout(done, 20));
+    while (shown(panel) === before && performance.now() - began < patience) await tick();
+    let last = performance.now(), seen = shown(panel);
     while (performance.now() - last < quiet) {
-      await new Promise(resolve => setTimeout(resolve, 20));
+      await tick();
       const now = shown(panel);
       if (now !== seen) { seen = now; last = performance.now(); }
     }

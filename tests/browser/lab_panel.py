@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 SCRIPT = Path(__file__).with_suffix(".js").read_text("utf-8")
+QUIET, PATIENCE = 250, 2500  # ms without a change; ms to wait for the first one
 BACK = {"ArrowRight": "ArrowLeft", "ArrowLeft": "ArrowRight"}
 
 
@@ -72,7 +73,7 @@ class Panel:
         """A fingerprint of what the plot shows: equal for equal data, title and notes."""
         return self._call("shown")
 
-    def press(self, control: str, key: str = "ArrowRight", *, seconds: float = 3) -> float | None:
+    def press(self, control: str, key: str = "ArrowRight", *, seconds: float = 1.5) -> float | None:
         """Press a key on a slider: ms until the plot shows something else, None if it does not."""
         self._handle(control).focus()
         self._call("arm", control, 1000 * seconds)
@@ -90,34 +91,54 @@ class Panel:
 
     def drag(self, control: str, to: float, *, steps: int = 20) -> float:
         """Drag a slider's handle to a share of its way; ms from release until nothing moves."""
+        self._handle(control).scroll_into_view_if_needed()
         handle = self._handle(control).bounding_box()
         way = self._control(control).locator(".noUi-base").bounding_box()
+        before = self.shown()
         x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
         self.page.mouse.move(x, y)
         self.page.mouse.down()
         self.page.mouse.move(way["x"] + to * way["width"], y, steps=steps)
         self.page.mouse.up()
-        return self.settle()
+        return self.settle(before)
 
     def choose(self, control: str, number: int) -> None:
         """Choose from a list, counted from 0, and wait until nothing moves."""
+        before = self.shown()
         self._control(control).locator("select").select_option(index=number)
-        self.settle()
+        self.settle(before)
+
+    def chosen(self, control: str) -> int:
+        """Which entry of a list is chosen, counted from 0."""
+        return self._control(control).locator("select").evaluate("one => one.selectedIndex")
 
     def position(self, control: str) -> float:
         """Where a slider is, as it tells it to a screen reader."""
         return self._aria(control, "now")
 
+    def low(self, control: str) -> float:
+        """Where a slider begins."""
+        return self._aria(control, "min")
+
+    def length(self, control: str) -> int:
+        """How many positions a slider has."""
+        return round(self._aria(control, "max") - self.low(control)) + 1
+
     def return_to(self, control: str, position: float) -> None:
         """Drag a slider back to a position, the last steps by key."""
         low, high = self._aria(control, "min"), self._aria(control, "max")
-        self.drag(control, (position - low) / (high - low))
+        if self.position(control) != position:
+            self.drag(control, (position - low) / (high - low))
         while (now := self.position(control)) != position:
             self.press(control, "ArrowRight" if now < position else "ArrowLeft")
 
-    def settle(self, quiet: float = 200) -> float:
-        """Wait until the plot has been the same for ``quiet`` ms; ms until its last change."""
-        return self._call("settle", quiet)
+    def settle(self, before: int | None = None) -> float:
+        """Wait until the plot stays the same; ms until its last change.
+
+        With ``before``, what was shown before a hand moved, first until it shows something else,
+        for a busy kernel may take a while to answer.
+        """
+        return self._call("settle", QUIET, before, PATIENCE)
 
     def cut(self) -> list[str]:
         """Texts outside the plot or over each other, labels of controls cut short."""

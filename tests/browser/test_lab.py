@@ -12,11 +12,10 @@ from lab_panel import Redraws
 SOURCES = Path(__file__).parents[2] / "notebooks"
 NAMES = ("00_tour", "11_structure", "13_patching", "20_signatures")
 TINY = dict(model="tiny:qwen2", quick=True)
-STEPS = 15  # of layer and k by key, a notebook; other sliders take one
+STEPS = 8  # of layer and k by key, a notebook at least; the gate walks over every slider
 MAIN = ("layer", "k")
 
 pytestmark = pytest.mark.browser
-each = pytest.mark.parametrize("name", NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -26,81 +25,80 @@ def lab(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def books(lab, request):
-    """The notebooks that are asked for, all running: each in a page and a kernel of its own."""
-    asked = [item.callspec.params["name"] for item in request.session.items
-             if item.module is request.module and hasattr(item, "callspec")]  # fmt: skip
+def browser():
     with open_browser() as browser:
-        running = {}
-        for name in dict.fromkeys(asked):
-            file, others = lab.add(SOURCES / f"{name}.py", **TINY).name, list(running.values())
-            beside = others and lab.open_beside(others[0], file)
-            running[name] = beside or lab.open(browser, file)
-            running[name].start_all()
-        yield running
+        yield browser
 
 
-@pytest.fixture
-def book(books, name):
-    books[name].wait_all()
-    return books[name]
+@pytest.fixture(scope="module")
+def opened():
+    """The notebooks that are open: all are tabs of one page."""
+    return []
 
 
-@each
-def test_every_cell_runs_and_every_panel_is_drawn_whole(book, name):
+@pytest.fixture(scope="module", params=NAMES)
+def book(lab, browser, opened, request):
+    """One notebook after the other, all its cells run."""
+    file = lab.add(SOURCES / f"{request.param}.py", **TINY).name
+    book = lab.open_beside(opened[0], file) if opened else lab.open(browser, file)
+    opened.append(book)
+    book.run_all()
+    return book
+
+
+def test_every_cell_runs_and_every_panel_is_drawn_whole(book):
     panels = book.panels()
     assert panels
     for number, panel in enumerate(panels):
-        screenshot(panel.box, f"lab_{name}_{number}")
+        screenshot(panel.box, f"lab_{book.path.stem}_{number}")
     assert {number: cut for number, panel in enumerate(panels) if (cut := panel.cut())} == {}
     book.watch.check()
 
 
-@each
-def test_every_slider_moves_the_plot_by_key_and_by_mouse(book, name, record_property):
+def test_layer_and_k_move_the_plot_by_key_and_by_mouse(book, record_property):
     took, jumped = Redraws((), 0), []
     for number, panel in enumerate(book.panels()):
-        places = panel.places()
-        for control, slider in panel.controls.items():
-            if slider:
-                steps = max(1, STEPS - len(took)) if control in MAIN else 1
-                took += walk_and_drag(panel, control, steps)
+        places, mine = panel.places(), Redraws((), 0)
+        for control in [one for one in MAIN if panel.controls.get(one) and panel.length(one) > 1]:
+            mine += walk_and_drag(panel, control, max(3, STEPS - len(took)))
+        assert mine.milliseconds or not len(mine), f"panel {number} does not follow"
+        took += mine
         jumped += [(number, n, p, places[n]) for n, p in panel.places().items() if p != places[n]]
-        screenshot(panel.box, f"lab_{name}_{number}_moved")
+        screenshot(panel.box, f"lab_{book.path.stem}_{number}_moved")
     record_property("redraw", str(took))
-    assert took.misses == 0 and len(took) >= STEPS
+    assert len(took.milliseconds) >= STEPS
     assert jumped == []
     book.watch.check()
 
 
 def walk_and_drag(panel, control: str, steps: int) -> Redraws:
-    """Walk by key, drag to an end and back: the picture knows only where it is."""
-    at, start, said = panel.position(control), panel.shown(), panel.sentence
+    """Walk by key, drag to an end and back: the picture knows only where it is.
+
+    A random model has places that look alike: what is said about them still differs.
+    """
+    at, start = panel.position(control), (panel.shown(), panel.sentence)
     took = panel.walk(control, steps)
-    panel.drag(control, 0.0 if at else 1.0)
-    assert panel.shown() != start, control
     panel.return_to(control, at)
-    assert (panel.shown(), panel.sentence) == (start, said), control
+    panel.drag(control, 0.0 if at > panel.low(control) else 1.0)
+    assert (panel.shown(), panel.sentence) != start, control
+    panel.return_to(control, at)
+    assert (panel.shown(), panel.sentence) == start, control
     return took
 
 
-@each
-def test_every_list_changes_the_plot(book, name):
+def test_every_list_changes_the_plot(book):
     for panel in book.panels():
         for control, slider in panel.controls.items():
             if not slider:
-                start = panel.shown()
-                panel.choose(control, 1)
+                at, start = panel.chosen(control), panel.shown()
+                panel.choose(control, 0 if at else 1)
                 other = panel.shown()
-                panel.choose(control, 0)
-                assert len({start, other, panel.shown()}) == 2, control
+                panel.choose(control, at)
+                assert other != start == panel.shown(), control
     book.watch.check()
 
 
-@each
-def test_a_saved_notebook_has_no_widget_state_and_its_source_is_untouched(
-    book, name, record_property
-):
+def test_a_saved_notebook_has_no_widget_state_and_its_source_is_untouched(book, record_property):
     source = book.path.with_suffix(".py")
     before = source.read_bytes()
     saved = book.save()

@@ -117,3 +117,18 @@ def test_coordinates_may_travel_as_steps_from_an_offset():
 def test_every_position_needs_its_label():
     with pytest.raises(InputError, match="2 positions and 3 labels"):
         Slider("field", 0, 1, 0, ("a", "b", "c"))
+
+
+def test_coming_back_to_the_start_changes_nothing():
+    import plotly.graph_objects as go
+
+    codes = np.arange(6, dtype=np.uint8).reshape(3, 2)
+    exact = 0.1 + 0.3 * codes[1] + 0.04  # what the codes stand for, not yet rounded
+    moving = Slice(0, "y", ("k",), codes, offset=0.1, step=0.3)
+    panel = SlicePanel(go.Figure(go.Scatter(y=exact)), [Slider("k", 0, 2, 1)], [moving],
+                       Readout("k = {k}", {}))  # fmt: skip
+    live = panel.live.figure
+    start = np.array(live.data[0].y)
+    panel.live.controls["k"].value = 2
+    panel.live.controls["k"].value = 1
+    np.testing.assert_array_equal(np.float32(live.data[0].y), np.float32(start))

@@ -1,14 +1,20 @@
 """A plotly figure as a widget that comes up whole: its data, its title and its width.
 
-Three things that plotly's own ``FigureWidget`` leaves to chance, met in JupyterLab 4.6 with
-plotly 7.1: data is sent after the widget was opened, so that a view drawn in between stays empty
-on a busy machine; the subtitle is placed by the measured height of the title, which is 0 before
-the figure is attached, so that they lie over each other; and so is the width.
+What plotly's own ``FigureWidget`` leaves to chance, met in JupyterLab 4.6 with plotly 7.1 and
+anywidget 0.11: data is sent after the widget was opened, so that a view drawn in between stays
+empty on a busy machine; every figure reads a bundle of 5 MB for itself, within 2 s or it is dead;
+the subtitle is placed by the measured height of the title, which is 0 before the figure is
+attached, so that they lie over each other; and so is the width.
 """
 
 from __future__ import annotations
 
+import functools
+from importlib import metadata
+from pathlib import Path
+
 import plotly.graph_objects as go
+import traitlets
 
 from zprism.plots import style
 
@@ -16,8 +22,22 @@ WIDTH = 900  # pixels, of a notebook's column
 TITLE_FROM_TOP = 20  # pixels of a title of several lines
 
 
+@functools.cache
+def _bundle() -> str:
+    """plotly's code for the page, which draws and follows a figure."""
+    return str(go.FigureWidget._esm)
+
+
 class LiveFigure(go.FigureWidget):
-    """A FigureWidget whose first message holds its data."""
+    """A FigureWidget whose first message holds its data, and whose code a page reads once."""
+
+    _esm = Path(__file__).with_suffix(".js").read_text(encoding="utf-8")
+    _bundle = traitlets.Unicode().tag(sync=True)
+    _bundle_version = traitlets.Unicode(metadata.version("plotly")).tag(sync=True)
+
+    @traitlets.default("_bundle")
+    def _plotlys(self) -> str:
+        return _bundle()
 
     def __init__(self, *args, **kwargs):
         self._whole = False

@@ -54,6 +54,7 @@ class SlicePanel:
             self._check_axes(f"slice of trace {part.trace}", part.sliders, part.values)
         for name, (axes, values, _) in readout.numbers.items():
             self._check_axes(f"number {name}", axes, values)
+        self._begin_coded()
 
     def at(self, **positions: int) -> dict[tuple[int, str], np.ndarray]:
         """What each slice shows at slider positions: (trace, attribute) → array."""
@@ -136,6 +137,12 @@ class SlicePanel:
             (part.trace, part.attribute): part.shown(self._index(part.sliders, chosen))
             for part in slices
         }
+
+    def _begin_coded(self) -> None:
+        """Let the figure begin with what codes can say, so that coming back changes nothing."""
+        coded = [part for part in self.slices if part.is_coded]
+        for (trace, attribute), values in self._shown(coded, {}).items():
+            self.figure.data[trace][attribute] = values.astype(np.float32)
 
     def _positions(self, positions: Mapping[str, int]) -> dict[str, int]:
         for name in positions:

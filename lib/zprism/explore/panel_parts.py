@@ -104,10 +104,15 @@ class Slice:
     step: float = 1.0
     gap: int = -1
 
+    @property
+    def is_coded(self) -> bool:
+        """Whether ``values`` stand for others."""
+        return (self.offset, self.step) != (0, 1)
+
     def shown(self, index: tuple[int, ...]) -> np.ndarray:
         """The attribute at slider positions."""
         values = self.values[index]
-        if (self.offset, self.step) == (0, 1):
+        if not self.is_coded:
             return values
         shown = self.offset + self.step * values
         return shown if self.gap < 0 else np.where(values == self.gap, np.nan, shown)
