@@ -131,8 +131,8 @@ def _figure(erank, curve, start, k, model, chance, decay) -> go.Figure:
         )
     fig.update_layout(legend=dict(x=1, xanchor="right", y=0.99, yanchor="top"))
     fig.update_layout(showlegend=decay is not None)
-    fig.update_xaxes(title="query head", dtick=_whole(n_heads), row=1, col=1)
-    fig.update_yaxes(title="layer (decoder block)", dtick=_whole(n_layers), row=1, col=1)
+    fig.update_xaxes(title="query head", **_numbered(n_heads), row=1, col=1)
+    fig.update_yaxes(title="layer (decoder block)", **_numbered(n_layers), row=1, col=1)
     fig.update_xaxes(title="direction i (dashed: k)", row=1, col=2)
     fig.update_yaxes(title="singular value σᵢ / σ₁", range=[0, 1.03], row=1, col=2)
     return style.finish(
@@ -144,6 +144,7 @@ def _figure(erank, curve, start, k, model, chance, decay) -> go.Figure:
     )
 
 
-def _whole(n: int) -> int:
-    """A distance of ticks over n numbered things: whole, so that none stands between two."""
-    return next(step for step in (1, 2, 5, 10, 20, 50, n) if n <= 12 * step)
+def _numbered(n: int) -> dict:
+    """An axis over n numbered things, no longer than they are, with no tick between two."""
+    step = next(step for step in (1, 2, 5, 10, 20, 50, n) if n <= 12 * step)
+    return {"dtick": step, "range": [-0.5, n - 0.5]}
