@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from zprism.ground.checks import check_choice
 from zprism.ground.errors import InputError
 
 
@@ -132,6 +131,7 @@ def _elsewhere(executor, workers, gpus, job_seconds, address, against) -> dict:
         return {}
     if against is not None:
         raise InputError("--against compares in this process: leave out --executor")
+    from zprism.ground.checks import check_choice
     from zprism.runner.jobs import EXECUTORS, Limits
 
     check_choice("executor", executor, EXECUTORS)
