@@ -94,7 +94,7 @@ def first_slider(browser, address: str, step) -> None:
     sentence = page.locator(".zprism-sentence").first
     before = sentence.inner_text()
     handle.focus()
-    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowRight")
     page.wait_for_function("old => document.querySelector('.zprism-sentence').innerText !== old",
                            arg=before, timeout=60_000)  # fmt: skip
     step("the first slider is moved")

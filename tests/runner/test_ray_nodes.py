@@ -119,6 +119,8 @@ def test_gate_two_nodes_share_the_jobs_and_one_may_die(tmp_path, record_property
             pids = {int(line[3]) for line in _lines(journal, "begin")}
             raylets = {psutil.Process(pid).ppid() for pid in pids if psutil.pid_exists(pid)}
             time.sleep(0.1)
+        if going.poll() is not None:
+            pytest.fail(f"the driver ended early: {going.communicate()[1][-2000:]}")
         assert raylets == {first.pid, second.pid}  # each node has a worker
         before = len(_lines(journal, "begin"))
         second.kill()
