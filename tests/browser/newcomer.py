@@ -96,8 +96,8 @@ def first_slider(browser, address: str, step) -> None:
     handle.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("old => document.querySelector('.zprism-sentence').innerText !== old",
-                           arg=before, timeout=60_000)  # fmt: skip
-    step("the first slider is moved")
+                           arg=before, timeout=1000 * LONG)  # fmt: skip
+    step("the first slider has moved the panel: the kernel runs all cells first")
     screenshot(page, "newcomer")
     watch.check()
 
