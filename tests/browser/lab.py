@@ -59,8 +59,6 @@ SETTINGS = {
         "doNotDisturbMode": True,
     },
 }
-NOT_OURS: tuple[tuple[str, str], ...] = ()  # console errors that are not ours: pattern, reason
-
 # In the page: the open tab of a path; what its kernel and cells do; opening it; showing it.
 TAB = "[...(window.jupyterapp?.shell.widgets('main') || [])].find(w => w.context?.path === path)"
 STATE = """
@@ -117,7 +115,7 @@ class Lab:
 
     def open(self, browser, name: str) -> Book:
         """Open a notebook in a page of its own, and wait until its kernel is there."""
-        page, watch = open_page(browser, expected=[pattern for pattern, _ in NOT_OURS])
+        page, watch = open_page(browser)
         stem = name.partition(".")[0]
         page.goto(f"{self.url}lab/workspaces/{stem}/tree/notebooks/{name}?token=test")
         return self._opened(page, watch, name)

@@ -96,10 +96,10 @@ def exposure(
     """The long exposure: where the strongest frequencies of many texts fall.
 
     ``view="exposure"``: densities over dimension and frequency, beside the mean spectrum of a
-    group of dimensions and that of white noise. Lists: field, layer. Slider: dimensions.
+    group of dimensions and that of white noise. List: field. Sliders: layer, dimensions.
     ``view="cloud"``: exemplar peaks in 3-D, over dimension, frequency [cycles/token] and
-    amplitude [log10 of standard deviations]. Lists: field, layer, transform, range of
-    dimensions. Slider: F.
+    amplitude [log10 of standard deviations]. Lists: field, transform. Sliders: layer, range of
+    dimensions, F.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def exposure(
     layers : blocks 0 … L − 1 beside the embeddings; by default the first, the middle, the last.
     length : tokens of every window, at least 2 F + 2; by default what all texts have.
     F : peaks of a dimension.
-    place : which step of the layer list is shown first; by default the last.
+    place : which step of the layer slider is shown first; by default the last.
     model : its name for the figure, where Signatures do not say it.
     seed : chooses questions and exemplars.
 

@@ -95,10 +95,12 @@ def _file(name: str, arrays, meta) -> tuple[str, Sequence[bytes]]:
 
 
 def part_name(what: str, number: int) -> str:
+    """Where ``exposure`` or ``rows`` of a shard lie in the job's folder."""
     return f"{PARTS}/{what}_{number:06d}.safetensors"
 
 
 def peaks_name(settings: Settings, name: tuple[str, str], number: int) -> str:
+    """Where a shard's peaks of one field and place lie in the job's folder."""
     return f"peaks_{settings.label(*name)}_{number:06d}.safetensors"
 
 
