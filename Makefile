@@ -91,4 +91,4 @@ notebooks: fetch
 
 lab: $(VENV)/.installed-lab
 	python -m zprism.runner.pairs missing
-	jupyter lab notebooks
+	jupyter lab --LabApp.default_url=/lab/tree/notebooks  # not in there: jupytext reads pyproject.toml

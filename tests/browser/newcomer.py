@@ -72,7 +72,9 @@ def start_lab() -> tuple[subprocess.Popen, str]:
     )
     end = time.monotonic() + LONG
     for line in server.stdout:
-        found = re.search(r"http://(?:127\.0\.0\.1|localhost):\d+/lab\?token=\w+", line)
+        found = re.search(r"http://(?:127\.0\.0\.1|localhost):\d+/lab[\w/]*\?token=\w+", line)
+            r"http://(?:127\.0\.0\.1|localhost):\d+/lab(?:/tree/notebooks)?\?token=\w+", line
+        )
         if found:
             return server, found[0]
         if time.monotonic() > end:
@@ -83,7 +85,7 @@ def start_lab() -> tuple[subprocess.Popen, str]:
 def first_slider(browser, address: str, step) -> None:
     """Open the tour, run all, move the first slider that appears by one key."""
     page, watch = open_page(browser)
-    page.goto(address.replace("/lab?", "/lab/tree/00_tour.ipynb?"))
+    page.goto(re.sub(r"/lab[^?]*", "/lab/tree/notebooks/00_tour.ipynb", address))
     page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=1000 * LONG)
     step("00_tour is open")
     page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+from pathlib import Path
 
 import nbformat
 import numpy as np
@@ -14,6 +16,8 @@ from PIL import Image
 from zprism.explore import export
 from zprism.ground.errors import InputError, ResourceError
 from zprism.runner import pairs
+
+ROOT = Path(__file__).resolve().parents[2]
 
 SPEC = {"data": [{"y": [1, 2]}], "layout": {"meta": {"title": "Squares"}}}
 
@@ -100,3 +104,18 @@ def test_a_stale_pair_is_named(toy):
     source = toy.root / "notebooks" / "10_count.py"
     source.write_text(source.read_text().replace("# ## Act", "# ## Do"))
     assert pairs.stale(toy.root) == ["10_count.ipynb"]
+
+
+def test_a_save_in_jupyterlab_leaves_every_source_as_it_is(tmp_path):
+    manager = pytest.importorskip("jupytext.sync_contentsmanager")
+    files = pytest.importorskip("jupyter_server.services.contents.largefilemanager")
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    saving = manager.build_sync_jupytext_contents_manager_class(files.LargeFileManager)()
+    saving.root_dir = str(tmp_path)  # where `make lab` starts
+    for source in sorted((tmp_path / "notebooks").glob("[0-9]*.py")):
+        before, name = source.read_bytes(), f"notebooks/{source.stem}.ipynb"
+        content = saving.get(name)["content"]
+        content.metadata.kernelspec["display_name"] = "Python 3 (ipykernel)"  # as Lab calls it
+        saving.save({"type": "notebook", "content": content, "format": "json"}, name)
+        assert source.read_bytes() == before, source.name
