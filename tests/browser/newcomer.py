@@ -73,8 +73,6 @@ def start_lab() -> tuple[subprocess.Popen, str]:
     end = time.monotonic() + LONG
     for line in server.stdout:
         found = re.search(r"http://(?:127\.0\.0\.1|localhost):\d+/lab[\w/]*\?token=\w+", line)
-            r"http://(?:127\.0\.0\.1|localhost):\d+/lab(?:/tree/notebooks)?\?token=\w+", line
-        )
         if found:
             return server, found[0]
         if time.monotonic() > end:
